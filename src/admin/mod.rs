@@ -1,0 +1,1 @@
+//! The second listener: health, metrics and the read API.

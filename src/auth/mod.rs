@@ -1,0 +1,1 @@
+//! Who may come in: from headers to [`Verified`] or a reason why not.

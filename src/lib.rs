@@ -1,0 +1,26 @@
+//! Hookgate: a self-hosted inbound webhook receiver.
+//!
+//! A request walks through the house from left to right, and its answer comes back the same way:
+//!
+//! ```text
+//! socket ─ listener ─ http ─ auth ─ intake ─ store ─▶ 200            admin ─▶ store (read)
+//! ```
+//!
+//! [`listener`] accepts connections and knows who the peer really is, [`http`] holds the limits and the order of checks,
+//! [`auth`] decides who may come in, [`intake`] turns bytes into incidents, [`store`] makes them durable. [`incident`],
+//! [`secret`] and [`metrics`] are leaves that everybody may use. Only [`app`] knows all the parts; only `app` and [`cli`]
+//! read the [`config`]uration.
+
+pub mod admin;
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod incident;
+pub mod intake;
+pub mod listener;
+pub mod log;
+pub mod metrics;
+pub mod secret;
+pub mod store;

@@ -1,0 +1,133 @@
+//! What the gateway counts. A leaf: everybody may hold [`Metrics`], nobody is known here, nothing is global.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Labels of requests.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// Empty where the caller named no instance that exists, so that strangers cannot make labels.
+    pub instance: String,
+    /// The HTTP status.
+    pub status: u16,
+}
+
+/// Label of what belongs to one instance.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct InstanceLabel {
+    /// As configured.
+    pub instance: String,
+}
+
+/// Labels of refused requests.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RejectionLabels {
+    /// Empty where the caller named no instance that exists.
+    pub instance: String,
+    /// One word of a fixed list, such as `credentials`.
+    pub reason: &'static str,
+}
+
+/// Every metric, made once a gateway.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Answered requests.
+    pub requests: Family<RequestLabels, Counter>,
+    /// Incidents stored.
+    pub incidents: Family<InstanceLabel, Counter>,
+    /// Events that were already stored.
+    pub duplicates: Family<InstanceLabel, Counter>,
+    /// Refused requests, by the true reason.
+    pub rejections: Family<RejectionLabels, Counter>,
+    /// From BEGIN to the return of COMMIT.
+    pub commit_duration: Histogram,
+    /// Incidents and duplicates in one commit.
+    pub commit_incidents: Histogram,
+    /// Commits that failed.
+    pub commit_failures: Counter,
+    /// Requests waiting for the writer.
+    pub queue_requests: Gauge,
+    /// Body bytes of requests that are not answered yet.
+    pub body_in_flight: Gauge,
+    /// Open connections at the entrance.
+    pub connections: Gauge,
+    /// Database and write-ahead log together.
+    pub store_size: Gauge,
+    /// Incidents deleted because they were older than the retention.
+    pub expired: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Fresh metrics, all registered under the prefix `hookgate`.
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("hookgate"),
+            requests: Family::default(),
+            incidents: Family::default(),
+            duplicates: Family::default(),
+            rejections: Family::default(),
+            // 50 µs (page cache) to 10 s (a disk in trouble).
+            commit_duration: Histogram::new([
+                0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0,
+            ]),
+            commit_incidents: Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0, 4096.0, 16_384.0]),
+            commit_failures: Counter::default(),
+            queue_requests: Gauge::default(),
+            body_in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            store_size: Gauge::default(),
+            expired: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("requests", "Answered requests by instance and status", self.requests.clone());
+        r.register("incidents", "Incidents stored", self.incidents.clone());
+        r.register("duplicates", "Events that were already stored inside the window", self.duplicates.clone());
+        r.register("rejections", "Refused requests by the true reason", self.rejections.clone());
+        r.register_with_unit("commit_duration", "Time of one commit", Unit::Seconds, self.commit_duration.clone());
+        r.register("commit_incidents", "Events in one commit", self.commit_incidents.clone());
+        r.register("commit_failures", "Commits that failed", self.commit_failures.clone());
+        r.register("queue_requests", "Requests waiting for the writer", self.queue_requests.clone());
+        r.register_with_unit("body_in_flight", "Body bytes of unanswered requests", Unit::Bytes, self.body_in_flight.clone());
+        r.register("connections", "Open connections at the entrance", self.connections.clone());
+        r.register_with_unit("store_size", "Database and write-ahead log", Unit::Bytes, self.store_size.clone());
+        r.register("expired_incidents", "Incidents deleted after the retention", self.expired.clone());
+    }
+
+    /// The OpenMetrics text of everything.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("writing to a String does not fail");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_carry_their_units() {
+        let metrics = Metrics::new();
+        metrics.requests.get_or_create(&RequestLabels { instance: "a".into(), status: 200 }).inc();
+        let text = metrics.encode();
+        assert!(text.contains("hookgate_requests_total{instance=\"a\",status=\"200\"} 1"), "{text}");
+        assert!(text.contains("hookgate_commit_duration_seconds_bucket"), "{text}");
+        assert!(text.contains("hookgate_store_size_bytes 0"), "{text}");
+    }
+}
