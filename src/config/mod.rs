@@ -1,1 +1,182 @@
-//! The configuration: as written (TOML with positions) to resolved, every error in one run.
+//! The configuration file: as written → resolved, with every mistake found in one run.
+//!
+//! [`Config::parse`] walks the TOML document with its positions instead of deserialising it: a deserialiser stops at the
+//! first mistake and knows no lines. One file a section holds its keys, defaults and bounds; `reader` reads them,
+//! `report` collects mistakes, `secret` fetches secrets, `units` and `address` read values. No message repeats a secret.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+use zeroize::Zeroizing;
+
+mod address;
+mod admin;
+mod errors;
+mod files;
+mod instance;
+mod log;
+mod reader;
+mod report;
+mod secret;
+mod server;
+mod store;
+mod template;
+#[cfg(test)]
+mod tests;
+mod units;
+
+pub use admin::Admin;
+pub use errors::{ConfigError, ConfigErrors};
+pub use files::check_files;
+pub use instance::{Access, Instance};
+pub use log::{Log, LogFormat};
+pub use secret::Password;
+pub use server::{Server, Tls};
+pub use store::Store;
+pub use template::quickstart;
+
+use reader::Section;
+use report::{Context, Findings, Place};
+
+/// Larger than a file of 50,000 instances; what is larger is another file.
+const MAX_FILE: u64 = 16 << 20;
+
+/// The tables of the file.
+const ROOT_KEYS: &[&str] = &["server", "admin", "store", "log", "instance"];
+
+/// Every table with its keys: for hints about misplaced keys, and for tests that compare documents with it.
+const TABLES: [(&str, &[&str]); 5] = [
+    ("[server]", server::KEYS),
+    ("[admin]", admin::KEYS),
+    ("[store]", store::KEYS),
+    ("[log]", log::KEYS),
+    ("[[instance]]", instance::KEYS),
+];
+
+/// A configuration without mistakes: secrets fetched, paths absolute, defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it came from, as it was named.
+    pub path: PathBuf,
+    /// `[server]`
+    pub server: Server,
+    /// `[admin]`; none: no admin listener.
+    pub admin: Option<Admin>,
+    /// `[store]`
+    pub store: Store,
+    /// `[log]`
+    pub log: Log,
+    /// `[[instance]]`; at least one.
+    pub instances: Vec<Instance>,
+    /// What is allowed but deserves a look; one line each, without secrets.
+    pub warnings: Vec<String>,
+    lines: BTreeMap<String, usize>,
+}
+
+impl Config {
+    /// The commented file that [`quickstart`] fills in; `@PASSWORD@` and `@TOKEN@` stand for secrets.
+    pub const TEMPLATE: &str = include_str!("default.toml");
+
+    /// Reads a file, the environment and the files that secrets are in.
+    ///
+    /// # Errors
+    /// Every mistake in the file and the secrets it names; whether other files exist is for [`check_files`] to say.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let (file, text) = read_file(path)?;
+        let (mut config, has_literal_secret) = parse(&text, path, &|name| std::env::var(name).ok())?;
+        if has_literal_secret && let Some(warning) = files::mode_warning(&file).map_err(|error| unreadable(path, &error))? {
+            config.warnings.push(ConfigError::of_file(warning).in_file(path));
+        }
+        Ok(config)
+    }
+
+    /// Reads `[store]` alone, for programs beside the gateway: they may lack the environment that secrets are in.
+    ///
+    /// # Errors
+    /// Every mistake in `[store]`, or that the file is not TOML.
+    pub fn load_store(path: &Path) -> Result<Store, ConfigErrors> {
+        let (_, text) = read_file(path)?;
+        let (document, syntax) = DeTable::parse_recoverable(&text);
+        let context = Context::new(&text, path, &|_| None);
+        let store = store::read(&Section::root(&context, document.get_ref(), ROOT_KEYS).table("store", store::KEYS));
+        let Err(mut found) = context.finish(&syntax) else {
+            return Ok(store);
+        };
+        found.errors.retain(|error| error.key.is_empty() || error.key.starts_with("store"));
+        if found.errors.is_empty() { Ok(store) } else { Err(found) }
+    }
+
+    /// Reads `text` as if it stood in the file `path`; environment variables come from `env`. Never panics.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of lines.
+    pub fn parse(text: &str, path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        parse(text, path, env).map(|(config, _)| config)
+    }
+
+    /// The line on which a key such as `server.certificate` is written.
+    pub fn line(&self, key: &str) -> Option<usize> {
+        self.lines.get(key).copied()
+    }
+}
+
+fn read_file(path: &Path) -> Result<(File, Zeroizing<String>), ConfigErrors> {
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    let length = (&file).take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    let of_file = |error| ConfigErrors { path: path.to_path_buf(), errors: vec![error] };
+    if length as u64 > MAX_FILE {
+        return Err(of_file(ConfigError::of_file("is larger than 16 MiB: not a configuration file")));
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok((file, Zeroizing::new(text.to_owned()))),
+        Err(error) => {
+            let newlines = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+            Err(of_file(ConfigError { line: Some(newlines + 1), ..ConfigError::of_file("is not UTF-8") }))
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> ConfigErrors {
+    let hint = if error.kind() == io::ErrorKind::NotFound { "; `hookgate quickstart` writes one" } else { "" };
+    ConfigErrors { path: path.to_path_buf(), errors: vec![ConfigError::of_file(format!("cannot be read: {error}{hint}"))] }
+}
+
+/// Also says whether a secret stands in the file itself.
+fn parse(text: &str, path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<(Config, bool), ConfigErrors> {
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    let context = Context::new(text, path, env);
+    let root = Section::root(&context, document.get_ref(), ROOT_KEYS);
+    let (server, mut addresses) = server::read(&root.table("server", server::KEYS));
+    let store = store::read(&root.table("store", store::KEYS));
+    let log = log::read(&root.table("log", log::KEYS));
+    let (instances, own_addresses) = instance::read_all(&root.tables("instance", instance::KEYS));
+    if !root.has("instance") || root.is_empty_list("instance") {
+        root.missing("instance", "there is none: add a table [[instance]] with name, username and password");
+    }
+    addresses.extend(own_addresses);
+    warn_of_plain_text(&context, &server, &instances, &addresses);
+    let (admin, admin_address) = root.has("admin").then(|| admin::read(&root.table("admin", admin::KEYS))).unzip();
+    addresses.extend(admin_address.flatten());
+    address::refuse_shared(&context, &mut addresses);
+    let Findings { warnings, lines, has_literal_secret } = context.finish(&syntax)?;
+    let admin = admin.flatten();
+    Ok((Config { path: path.to_path_buf(), server, admin, store, log, instances, warnings, lines }, has_literal_secret))
+}
+
+/// Credentials that cross a network must be encrypted, by the gateway or by a proxy whose public URL says so.
+fn warn_of_plain_text(context: &Context<'_>, server: &Server, instances: &[Instance], addresses: &[(Place, SocketAddr)]) {
+    let is_encrypted = server.tls.is_some() || server.public_url.as_ref().is_some_and(|url| url.starts_with("https:"));
+    if is_encrypted || instances.iter().all(|instance| matches!(instance.access, Access::Open)) {
+        return;
+    }
+    for (place, _) in addresses.iter().filter(|(_, address)| !address.ip().is_loopback()) {
+        let advice = "passwords cross the network unencrypted; set server.certificate and server.private_key, \
+                      or put a TLS proxy in front and set server.public_url to its https:// address";
+        context.warn(place, advice);
+    }
+}

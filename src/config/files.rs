@@ -1,0 +1,70 @@
+//! What can only be seen on the disk: the files that a configuration points to.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rustix::fs::Access;
+
+use super::Config;
+use super::errors::ConfigError;
+
+/// Looks at the files that the configuration names: certificates and keys are readable, the store can be written.
+///
+/// Returns every mistake found; none means that all is well. Nothing is created or changed.
+pub fn check_files(config: &Config) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    let mut note = |key: &str, result: Result<(), String>| {
+        if let Err(message) = result {
+            errors.push(ConfigError { key: key.into(), line: config.line(key), message });
+        }
+    };
+    if let Some(tls) = &config.server.tls {
+        note("server.certificate", check_readable(&tls.certificate));
+        note("server.private_key", check_readable(&tls.private_key));
+        if let Some(client_ca) = &tls.client_ca {
+            note("server.client_ca", check_readable(client_ca));
+        }
+    }
+    note("store.url", check_store(&config.store.path));
+    errors.sort_by_key(|error| error.line);
+    errors
+}
+
+/// A warning if others can read a file that holds secrets.
+pub(super) fn mode_warning(file: &File) -> io::Result<Option<String>> {
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    let advice = format!("holds secrets and can be read by others (mode {mode:04o}): chmod 600, or move them to {{ file = … }}");
+    Ok((mode & 0o077 != 0).then_some(advice))
+}
+
+fn check_readable(path: &Path) -> Result<(), String> {
+    let unreadable = |error: io::Error| format!("cannot read {path:?}: {error}");
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(format!("{path:?} is not a file"));
+    }
+    if metadata.len() == 0 {
+        return Err(format!("{path:?} is empty"));
+    }
+    File::open(path).map(drop).map_err(unreadable)
+}
+
+fn check_store(path: &Path) -> Result<(), String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    match fs::metadata(folder) {
+        Err(error) => return Err(format!("the folder {folder:?} cannot be used: {error}")),
+        Ok(metadata) if !metadata.is_dir() => return Err(format!("{folder:?} is not a folder")),
+        Ok(_) => {}
+    }
+    // The journal is created beside the database, so the folder itself must be writable.
+    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| format!("cannot write to the folder {folder:?}: {error}"))?;
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(format!("cannot use {path:?}: {error}")),
+        Ok(metadata) if !metadata.is_file() => Err(format!("{path:?} is not a file")),
+        Ok(_) => rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK).map_err(|error| format!("cannot write {path:?}: {error}")),
+    }
+}

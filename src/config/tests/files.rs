@@ -1,0 +1,99 @@
+//! What is looked at on the disk.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::MINIMAL;
+use crate::config::{Config, check_files};
+
+fn write(folder: &TempDir, text: &str, mode: u32) -> PathBuf {
+    let path = folder.path().join("hookgate.toml");
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    path
+}
+
+fn problems(folder: &TempDir, text: &str) -> Vec<String> {
+    let config = Config::load(&write(folder, text, 0o600)).unwrap();
+    let problems = check_files(&config);
+    problems.iter().map(|error| format!("{}: {}: {}", error.line.unwrap_or(0), error.key, error.message)).collect()
+}
+
+#[test]
+fn a_file_that_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let errors = Config::load(&folder.path().join("none.toml")).unwrap_err().to_string();
+    assert!(errors.contains("none.toml: cannot be read: ") && errors.ends_with("`hookgate quickstart` writes one"), "{errors}");
+    assert!(Config::load(folder.path()).unwrap_err().to_string().contains("cannot be read"));
+    let path = folder.path().join("latin1.toml");
+    fs::write(&path, b"# fine\n# caf\xe9\n").unwrap();
+    assert_eq!(Config::load(&path).unwrap_err().to_string(), format!("{}:2: is not UTF-8", path.display()));
+}
+
+#[test]
+fn secrets_that_others_can_read_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    for mode in [0o640, 0o604, 0o644] {
+        let warnings = Config::load(&write(&folder, MINIMAL, mode)).unwrap().warnings;
+        assert!(warnings.len() == 1 && warnings[0].contains("chmod 600"), "{mode:o}: {warnings:?}");
+    }
+    assert_eq!(Config::load(&write(&folder, MINIMAL, 0o600)).unwrap().warnings, [""; 0]);
+    fs::write(folder.path().join("secret"), "x").unwrap();
+    let elsewhere = MINIMAL.replace("\"s3cret\"", "{ file = \"secret\" }");
+    assert_eq!(Config::load(&write(&folder, &elsewhere, 0o644)).unwrap().warnings, [""; 0]);
+}
+
+#[test]
+fn certificates_and_keys_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("[server]\ncertificate = \"c.pem\"\nprivate_key = \"k.pem\"\nclient_ca = \"ca.pem\"\n{MINIMAL}");
+    let found = problems(&folder, &text);
+    assert_eq!(found.len(), 3, "{found:#?}");
+    for (message, want) in
+        found.iter().zip(["2: server.certificate: cannot read", "3: server.private_key: cannot read", "4: server.client_ca: cannot read"])
+    {
+        assert!(message.starts_with(want), "{message}");
+    }
+    fs::write(folder.path().join("c.pem"), "x").unwrap();
+    fs::write(folder.path().join("k.pem"), "").unwrap();
+    fs::create_dir(folder.path().join("ca.pem")).unwrap();
+    let found = problems(&folder, &text);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("3: server.private_key: ") && found[0].ends_with("k.pem\" is empty"), "{}", found[0]);
+    assert!(found[1].starts_with("4: server.client_ca: ") && found[1].ends_with("ca.pem\" is not a file"), "{}", found[1]);
+}
+
+#[test]
+fn the_store_needs_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(problems(&folder, MINIMAL), [""; 0]);
+    let text = format!("[store]\nurl = \"sqlite:data/h.db\"\n{MINIMAL}");
+    let found = problems(&folder, &text);
+    assert!(found.len() == 1 && found[0].starts_with("2: store.url: the folder "), "{found:?}");
+    fs::create_dir_all(folder.path().join("data/h.db")).unwrap();
+    let found = problems(&folder, &text);
+    assert!(found.len() == 1 && found[0].ends_with("h.db\" is not a file"), "{found:?}");
+    assert!(!folder.path().join("hookgate.db").exists(), "checking creates nothing");
+}
+
+#[test]
+fn the_store_can_be_found_without_the_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let secretless = MINIMAL.replace("\"s3cret\"", "{ env = \"HOOKGATE_TEST_NEVER_SET\" }");
+    let path = write(&folder, &format!("[store]\nurl = \"sqlite:h.db\"\n{secretless}"), 0o600);
+    assert!(Config::load(&path).is_err());
+    assert_eq!(Config::load_store(&path).unwrap().path, folder.path().join("h.db"));
+    for text in ["[store]\nurl = \"mysql:x\"\n", "[store\n", "[stores]\n"] {
+        let errors = Config::load_store(&write(&folder, text, 0o600)).unwrap_err();
+        assert_eq!((errors.errors.len(), errors.path == path), (1, true), "{errors}");
+    }
+}
+
+#[test]
+fn a_bare_file_name_counts_from_the_working_directory() {
+    let config = Config::parse(MINIMAL, Path::new("hookgate.toml"), &|_| None).unwrap();
+    assert_eq!(config.store.path, std::env::current_dir().unwrap().join("hookgate.db"));
+}
