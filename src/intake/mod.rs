@@ -1,1 +1,122 @@
-//! From bytes to incident drafts.
+//! From the bytes of a body to drafts of incidents.
+//!
+//! ```text
+//! encoding (gzip) ─ form (or JSON as it is) ─ json (grammar, slices) ─ event (names, dates, raw) ─ key ─▶ Draft
+//! ```
+//!
+//! What was sent is kept to the byte: a draft's `raw` is a slice of the body it came in. Nothing is built of a body but the
+//! drafts themselves, so that intake costs at most one more copy of it, whatever a sender makes up.
+
+mod dates;
+mod encoding;
+mod error;
+mod event;
+mod form;
+mod headers;
+mod json;
+mod key;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName};
+
+pub use self::error::IntakeError;
+use self::event::Event;
+pub use self::headers::headers_json;
+use self::json::{Fault, Scanner};
+pub use self::key::{InvalidKeyPath, KeyPath};
+use crate::incident::Draft;
+
+/// The member of an incident's `rawJson` that holds the request's headers.
+const HEADERS: &str = "headers";
+
+/// What an instance makes of bodies.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The `type` of incidents whose sender gives none.
+    pub incident_type: Option<Arc<str>>,
+    /// The first that is present in an event makes its duplication key.
+    pub duplication_key: Vec<KeyPath>,
+    /// Incidents in one request.
+    pub max_incidents: usize,
+    /// Bytes, also after unpacking.
+    pub max_body: usize,
+}
+
+/// A request, as far as incidents depend on it.
+#[derive(Debug)]
+pub struct Body<'a> {
+    /// The `Content-Type`, if any.
+    pub content_type: Option<&'a str>,
+    /// The `Content-Encoding`, if any; several lines of it joined with commas.
+    pub content_encoding: Option<&'a str>,
+    /// As received. Drafts share them; a form or a packed body is rewritten in place where this is the only handle.
+    pub bytes: Bytes,
+    /// For key paths that begin with `headers`.
+    pub headers: &'a HeaderMap,
+    /// The header that is the instance's password: no key is made of it.
+    pub secret_header: Option<&'a HeaderName>,
+}
+
+/// What every event of a request is read with.
+struct Context<'a> {
+    rules: &'a Rules,
+    headers: &'a HeaderMap,
+    secret_header: Option<&'a HeaderName>,
+}
+
+/// The incidents that a body holds, in the order sent: one of an object, one of each element of an array.
+///
+/// # Errors
+/// If anything in the body is wrong, for the body as a whole.
+pub fn read(body: Body<'_>, rules: &Rules) -> Result<Vec<Draft>, IntakeError> {
+    let context = Context { rules, headers: body.headers, secret_header: body.secret_header };
+    let bytes = encoding::unpack(body.bytes, body.content_encoding, rules.max_body)?;
+    let json = if form::is_form(body.content_type) { form::to_json(bytes, rules.max_body)? } else { bytes };
+    drafts(&json, &context)
+}
+
+fn drafts(json: &Bytes, context: &Context<'_>) -> Result<Vec<Draft>, IntakeError> {
+    let malformed = |fault: Fault| IntakeError::malformed(fault.describe(json));
+    let mut scanner = Scanner::new(json).map_err(malformed)?;
+    let drafts = match scanner.peek() {
+        Some(b'{') => vec![draft(&mut scanner, 0, json, context)?],
+        Some(b'[') => drafts_of_array(&mut scanner, json, context)?,
+        Some(_) => return Err(malformed(scanner.expected("an object or an array"))),
+        None => return Err(IntakeError::malformed("the body is empty")),
+    };
+    scanner.end().map_err(malformed)?;
+    Ok(drafts)
+}
+
+fn drafts_of_array<'a>(scanner: &mut Scanner<'a>, json: &'a Bytes, context: &Context<'_>) -> Result<Vec<Draft>, IntakeError> {
+    let malformed = |fault: Fault| IntakeError::malformed(fault.describe(json));
+    let max = context.rules.max_incidents;
+    let mut drafts = Vec::new();
+    scanner.begin(b'[').map_err(malformed)?;
+    while scanner
+        .next_item(drafts.is_empty(), b']')
+        .map_err(|fault| malformed(fault).at(|| format!("after {}", element(drafts.len() - 1))))?
+    {
+        if drafts.len() == max {
+            return Err(IntakeError::TooManyIncidents { max });
+        }
+        let draft = draft(scanner, 1, json, context).map_err(|error| error.at(|| element(drafts.len())))?;
+        drafts.push(draft);
+    }
+    Ok(drafts)
+}
+
+fn element(index: usize) -> String {
+    format!("element {index} (counted from 0)")
+}
+
+/// Reads the object that comes next, `outer` containers being open around it.
+fn draft<'a>(scanner: &mut Scanner<'a>, outer: usize, json: &'a Bytes, context: &Context<'_>) -> Result<Draft, IntakeError> {
+    let event = Event::scan(scanner, outer).map_err(|fault| IntakeError::malformed(fault.describe(json)))?;
+    event.draft(json, context)
+}

@@ -1,0 +1,152 @@
+//! One event: what its object says, and the incident that becomes of it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::json::{self, Fault, Scanner, Text};
+use super::key::duplication_key;
+use super::{Context, HEADERS, IntakeError, dates};
+use crate::incident::Draft;
+
+/// The name of an incident whose sender gave none: what Cortex XSOAR calls it.
+const DEFAULT_NAME: &str = "Generic webhook triggered incident";
+
+/// Characters of a name or type that are kept: a headline, not a place for a payload; both are shown in lists and searched.
+const MAX_LABEL_CHARS: usize = 1_024;
+
+/// Characters of the longest date worth reading: any ISO 8601 spelling with a very long fraction.
+const MAX_DATE_CHARS: usize = 128;
+
+const NAME_CUT: &str = "name was longer than 1,024 characters and was cut there";
+const KIND_CUT: &str = "type was longer than 1,024 characters and was cut there";
+const OCCURRED_UNREADABLE: &str = "occurred is not an ISO 8601 date; the time of arrival was used";
+
+/// The members of an event's object that mean something to the gateway, as spelled. Of equal names the last one counts, as
+/// in Python and JavaScript.
+#[derive(Debug, Default)]
+pub(super) struct Event<'a> {
+    whole: &'a [u8],
+    is_empty: bool,
+    has_headers: bool,
+    name: Option<&'a [u8]>,
+    kind: Option<&'a [u8]>,
+    occurred: Option<&'a [u8]>,
+    raw_json: Option<&'a [u8]>,
+    raw_json_alias: Option<&'a [u8]>,
+}
+
+impl<'a> Event<'a> {
+    /// Reads the object that the scanner stands before, `outer` containers being open around it.
+    pub(super) fn scan(scanner: &mut Scanner<'a>, outer: usize) -> Result<Self, Fault> {
+        let mut event = Self { is_empty: true, ..Self::default() };
+        scanner.space();
+        let before = scanner.rest();
+        scanner.begin(b'{')?;
+        while scanner.next_item(event.is_empty, b'}')? {
+            event.is_empty = false;
+            event.note(scanner.member(outer + 1)?);
+        }
+        event.whole = &before[..before.len() - scanner.rest().len()];
+        Ok(event)
+    }
+
+    fn note(&mut self, member: json::Member<'a>) {
+        let field = match () {
+            () if member.name.is("name") => &mut self.name,
+            () if member.name.is("type") => &mut self.kind,
+            () if member.name.is("occurred") => &mut self.occurred,
+            () if member.name.is("rawJson") => &mut self.raw_json,
+            () if member.name.is("raw_json") => &mut self.raw_json_alias,
+            () => {
+                self.has_headers |= member.name.is(HEADERS);
+                return;
+            }
+        };
+        *field = Some(member.value);
+    }
+
+    /// The incident; `json` is the text that holds the event.
+    ///
+    /// # Errors
+    /// `Malformed` if the event's `rawJson` holds no object.
+    pub(super) fn draft(&self, json: &Bytes, context: &Context<'_>) -> Result<Draft, IntakeError> {
+        let mut warnings = Vec::new();
+        let raw = self.raw(json)?;
+        let key = duplication_key(&raw, context);
+        let name = label(self.name, NAME_CUT, &mut warnings).map_or(Cow::Borrowed(DEFAULT_NAME), Cow::Owned);
+        let kind = label(self.kind, KIND_CUT, &mut warnings).map(Arc::from).or_else(|| context.rules.incident_type.clone());
+        let occurred = self.occurred(&mut warnings);
+        Ok(Draft { name, kind, occurred, raw, key, warnings })
+    }
+
+    /// What is kept of the event: `rawJson`, else `raw_json`, else all of it; what is empty counts as absent.
+    fn raw(&self, json: &Bytes) -> Result<Bytes, IntakeError> {
+        for (name, value) in [("rawJson", self.raw_json), ("raw_json", self.raw_json_alias)] {
+            let Some(value) = value else { continue };
+            let object = match Text::of(value) {
+                Some(text) => object(text.contents().into()).map_err(|error| error.at(|| format!("in the string {name}")))?,
+                None if value.starts_with(b"{") => object(json.slice_ref(value))?,
+                None => return Err(IntakeError::malformed(format!("{name} is neither an object nor a string that holds one"))),
+            };
+            if let Some(object) = object {
+                return Ok(object);
+            }
+        }
+        kept(json.slice_ref(self.whole), self.has_headers)
+    }
+
+    fn occurred(&self, warnings: &mut Vec<Cow<'static, str>>) -> Option<String> {
+        let value = self.occurred.filter(|value| *value != b"null")?;
+        let moment = match Text::of(value).map(|text| text.decode(MAX_DATE_CHARS)) {
+            Some((text, false)) if text.trim().is_empty() => return None,
+            Some((text, false)) => dates::to_utc(&text),
+            _ => None,
+        };
+        if moment.is_none() {
+            warnings.push(OCCURRED_UNREADABLE.into());
+        }
+        moment
+    }
+}
+
+/// The object that `json` is, as it is kept; none if it is empty.
+fn object(json: Bytes) -> Result<Option<Bytes>, IntakeError> {
+    let scan = || {
+        let mut scanner = Scanner::new(&json)?;
+        let event = Event::scan(&mut scanner, 0)?;
+        scanner.end()?;
+        Ok(event)
+    };
+    let event = scan().map_err(|fault: Fault| IntakeError::malformed(fault.describe(&json)))?;
+    if event.is_empty {
+        return Ok(None);
+    }
+    let (object, has_headers) = (json.slice_ref(event.whole), event.has_headers);
+    // Without this handle a text of our own can be cut where it is.
+    drop(json);
+    kept(object, has_headers).map(Some)
+}
+
+/// An object without its members called `headers`: the request's take their place on the way out.
+fn kept(object: Bytes, has_headers: bool) -> Result<Bytes, IntakeError> {
+    if !has_headers {
+        return Ok(object);
+    }
+    let mut object = Vec::from(object);
+    json::cut(&mut object, HEADERS).map_err(|fault| IntakeError::malformed(fault.describe(&object)))?;
+    Ok(object.into())
+}
+
+/// The text of `value`, if it is a string that says something.
+fn label(value: Option<&[u8]>, cut: &'static str, warnings: &mut Vec<Cow<'static, str>>) -> Option<String> {
+    let (label, is_cut) = Text::of(value?)?.decode(MAX_LABEL_CHARS);
+    if label.trim().is_empty() {
+        return None;
+    }
+    if is_cut {
+        warnings.push(cut.into());
+    }
+    Some(label)
+}

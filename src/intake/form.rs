@@ -1,0 +1,280 @@
+//! Form bodies, `application/x-www-form-urlencoded`, as the URL standard (section 5.1) parses them.
+//!
+//! GitHub and Slack put their JSON into the field `payload`; Google Apps Script and `curl -d` call JSON a form.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::{IntakeError, json};
+
+/// The field whose JSON is the body.
+const PAYLOAD: &[u8] = b"payload";
+
+/// Real forms have tens of fields. Each costs memory far beyond its two bytes, so there is a bound.
+const MAX_FIELDS: usize = 10_000;
+
+/// Whether the `Content-Type` says that the body is a form.
+pub(super) fn is_form(content_type: Option<&str>) -> bool {
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// The JSON that a form stands for: itself if it is JSON after all, its `payload` if that is, else an object of its fields.
+///
+/// Fields are in the order of their first appearance; one that is repeated becomes an array of strings.
+///
+/// # Errors
+/// `Malformed` without any field or with too many, `TooLarge` if the object has more than `max` bytes.
+pub(super) fn to_json(bytes: Bytes, max: usize) -> Result<Bytes, IntakeError> {
+    if json::is_container(&bytes) {
+        return Ok(bytes);
+    }
+    if bytes.trim_ascii().is_empty() {
+        return Err(IntakeError::malformed("the body is empty"));
+    }
+    let form = Form::decode(bytes)?;
+    let payloads = form.fields.iter().filter(|field| form.text[field.name.clone()] == *PAYLOAD);
+    match payloads.map(|field| field.value.clone()).find(|value| json::is_container(&form.text[value.clone()])) {
+        Some(payload) => Ok(Bytes::from(form.text).slice(payload)),
+        None => form.object(max),
+    }
+}
+
+/// A form with its escapes decoded.
+struct Form {
+    text: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+/// Where a field stands in the text.
+struct Field {
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+impl Form {
+    /// Decodes in place: what is decoded is never longer than what was sent.
+    fn decode(bytes: Bytes) -> Result<Self, IntakeError> {
+        let mut text = Vec::from(bytes);
+        let mut fields = Vec::new();
+        let (mut from, mut to) = (0, 0);
+        while from < text.len() {
+            let end = text[from..].iter().position(|&byte| byte == b'&').map_or(text.len(), |length| from + length);
+            if from < end {
+                if fields.len() == MAX_FIELDS {
+                    return Err(IntakeError::malformed(format!("a form of more than {MAX_FIELDS} fields")));
+                }
+                let equals = text[from..end].iter().position(|&byte| byte == b'=').map_or(end, |length| from + length);
+                let name = decode_in_place(&mut text, from..equals, to);
+                let value = decode_in_place(&mut text, end.min(equals + 1)..end, name.end);
+                to = value.end;
+                fields.push(Field { name, value });
+            }
+            from = end + 1;
+        }
+        if fields.is_empty() { Err(IntakeError::malformed("a form without fields")) } else { Ok(Self { text, fields }) }
+    }
+
+    fn object(&self, max: usize) -> Result<Bytes, IntakeError> {
+        // Measured first: escapes can make six bytes of one. Around a name and a value stand at most eight more: "":[""],
+        let length_of = |field: &Field| quoted_len(&self.text[field.name.clone()]) + quoted_len(&self.text[field.value.clone()]) + 8;
+        let length = self.fields.iter().map(length_of).sum::<usize>() + 1;
+        if length > max {
+            return Err(IntakeError::TooLarge);
+        }
+        let mut object = String::with_capacity(length);
+        write_object(&mut object, &self.groups());
+        Ok(object.into())
+    }
+
+    /// The fields' values by name.
+    fn groups(&self) -> Vec<Group<'_>> {
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        let mut positions = HashMap::new();
+        for field in &self.fields {
+            let name = &self.text[field.name.clone()];
+            let position = *positions.entry(name).or_insert(groups.len());
+            if position == groups.len() {
+                groups.push(Group { name, values: Vec::new() });
+            }
+            groups[position].values.push(&self.text[field.value.clone()]);
+        }
+        groups
+    }
+}
+
+/// The values of one name.
+struct Group<'a> {
+    name: &'a [u8],
+    values: Vec<&'a [u8]>,
+}
+
+/// Moves `source` to `to`, which is not behind it, while decoding it; returns where it stands then.
+fn decode_in_place(text: &mut [u8], source: Range<usize>, to: usize) -> Range<usize> {
+    let (mut from, mut end) = (source.start, to);
+    while from < source.end {
+        let escaped = (text[from] == b'%').then(|| hex_pair(&text[from + 1..source.end])).flatten();
+        text[end] = match (text[from], escaped) {
+            (_, Some(byte)) => byte,
+            (b'+', None) => b' ',
+            (byte, None) => byte,
+        };
+        from += if escaped.is_some() { 3 } else { 1 };
+        end += 1;
+    }
+    to..end
+}
+
+fn hex_pair(digits: &[u8]) -> Option<u8> {
+    let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
+    Some((digit(0)? << 4 | digit(1)?) as u8)
+}
+
+fn write_object(out: &mut String, groups: &[Group<'_>]) {
+    for (position, group) in groups.iter().enumerate() {
+        out.push(if position == 0 { '{' } else { ',' });
+        write_string(out, group.name);
+        out.push(':');
+        match group.values[..] {
+            [value] => write_string(out, value),
+            _ => write_array(out, &group.values),
+        }
+    }
+    out.push('}');
+}
+
+fn write_array(out: &mut String, values: &[&[u8]]) {
+    for (position, value) in values.iter().enumerate() {
+        out.push(if position == 0 { '[' } else { ',' });
+        write_string(out, value);
+    }
+    out.push(']');
+}
+
+fn write_string(out: &mut String, text: &[u8]) {
+    out.push('"');
+    for part in lossy(text) {
+        json::quote(out, part);
+    }
+    out.push('"');
+}
+
+fn quoted_len(text: &[u8]) -> usize {
+    lossy(text).map(json::quoted_len).sum()
+}
+
+/// The text with U+FFFD in place of what is not UTF-8, in parts, so that no copy is made.
+fn lossy(text: &[u8]) -> impl Iterator<Item = &str> {
+    text.utf8_chunks().flat_map(|chunk| [chunk.valid(), if chunk.invalid().is_empty() { "" } else { "\u{FFFD}" }])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn json_of(form: &str) -> String {
+        String::from_utf8(to_json(Bytes::copy_from_slice(form.as_bytes()), 1_000).unwrap().into()).unwrap()
+    }
+
+    #[test]
+    fn the_content_type_is_compared_without_its_parameters() {
+        for yes in [
+            "application/x-www-form-urlencoded",
+            "Application/X-WWW-Form-Urlencoded; charset=UTF-8",
+            " application/x-www-form-urlencoded ;",
+        ] {
+            assert!(is_form(Some(yes)), "{yes}");
+        }
+        for no in ["", "application/json", "multipart/form-data", "application/x-www-form-urlencoded2"] {
+            assert!(!is_form(Some(no)), "{no}");
+        }
+        assert!(!is_form(None));
+    }
+
+    #[test]
+    fn fields_become_an_object_in_the_order_of_first_appearance() {
+        for (form, want) in [
+            ("b=1&a=2", r#"{"b":"1","a":"2"}"#),
+            ("a=1&b=2&a=3&a=", r#"{"a":["1","3",""],"b":"2"}"#),
+            ("&&a&&=b&=c&", r#"{"a":"","":["b","c"]}"#),
+            ("a=b=c", r#"{"a":"b=c"}"#),
+            ("a+b=%41%2b+%26%3D%25", r#"{"a b":"A+ &=%"}"#),
+            ("a=%&b=%4&c=%zz&d=%%41", r#"{"a":"%","b":"%4","c":"%zz","d":"%A"}"#),
+            ("%61=1&a=2", r#"{"a":["1","2"]}"#),
+            ("a=%22%5C%0A%00%C3%A9é", r#"{"a":"\"\\\n\u0000éé"}"#),
+            ("a=%FFx%C3", "{\"a\":\"\u{FFFD}x\u{FFFD}\"}"),
+        ] {
+            assert_eq!(json_of(form), want, "{form}");
+        }
+    }
+
+    #[test]
+    fn a_payload_that_is_json_is_the_body() {
+        for (form, want) in [
+            ("payload=%7B%22a%22%3A+1%7D", r#"{"a": 1}"#),
+            ("x=1&payload=[{},+{}]&y=2", "[{}, {}]"),
+            ("payload=no&payload={}", "{}"),
+            ("payload=5", r#"{"payload":"5"}"#),
+            ("payload={", r#"{"payload":"{"}"#),
+            ("Payload={}", r#"{"Payload":"{}"}"#),
+        ] {
+            assert_eq!(json_of(form), want, "{form}");
+        }
+    }
+
+    #[test]
+    fn json_that_is_called_a_form_is_json() {
+        for json in ["{\"a\":\"%41+&b=1\"}", " [1, 2] ", "\u{feff}{}"] {
+            assert_eq!(json_of(json), json);
+        }
+        let deep = "[".repeat(65);
+        assert_eq!(json_of(&deep), deep, "left for the refusal that says why");
+        assert_eq!(json_of("{\"a\":1,}"), r#"{"{\"a\":1,}":""}"#, "what only looks like it is a form");
+        assert_eq!(json_of("5"), r#"{"5":""}"#);
+    }
+
+    #[test]
+    fn nothing_in_it_is_refused() {
+        for form in ["", "  \r\n", "&", "&&"] {
+            let result = to_json(Bytes::copy_from_slice(form.as_bytes()), 1_000);
+            assert!(matches!(result, Err(IntakeError::Malformed { .. })), "{form:?}");
+        }
+    }
+
+    #[test]
+    fn fields_and_the_object_are_bounded() {
+        assert!(to_json("a&".repeat(MAX_FIELDS).into(), 1_000_000).is_ok());
+        assert!(matches!(to_json("a&".repeat(MAX_FIELDS + 1).into(), 1_000_000), Err(IntakeError::Malformed { .. })));
+        let controls = || Bytes::from([b"a=".to_vec(), vec![1; 1_000]].concat());
+        assert_eq!(to_json(controls(), 6_000), Err(IntakeError::TooLarge));
+        assert!(to_json(controls(), 6_010).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_form_urlencoded(form in "([ab]|%4|%41|%C3%A9|%ff|é|\\+|&|=|%|\"|\\{){0,30}") {
+            let fields: Vec<(String, String)> = form_urlencoded::parse(form.as_bytes()).into_owned().collect();
+            prop_assume!(!fields.is_empty() && !form.trim().is_empty());
+            let object: serde_json::Map<String, Value> = serde_json::from_str(&json_of(&form)).unwrap();
+            for (name, value) in &object {
+                let values: Vec<&str> = fields.iter().filter(|field| field.0 == *name).map(|field| field.1.as_str()).collect();
+                let want = if let [one] = values[..] { Value::from(one) } else { Value::from(values) };
+                prop_assert_eq!(value, &want);
+            }
+            prop_assert!(fields.iter().all(|field| object.contains_key(&field.0)));
+        }
+
+        #[test]
+        fn arbitrary_bytes_make_json_in_the_room_that_was_measured(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(json) = to_json(bytes.into(), 1_000) {
+                prop_assert!(json.len() <= 1_000);
+                prop_assert!(json::is_container(&json));
+            }
+        }
+    }
+}
