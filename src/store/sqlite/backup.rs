@@ -1,0 +1,69 @@
+//! A copy of the store, made while the gateway runs.
+
+use std::io;
+use std::path::Path;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use std::fs::{self, File};
+
+use super::{connection, file, schema};
+use crate::store::error::ReadError;
+
+/// Pages in the copier's memory, in KiB; they go straight on to the disk.
+const CACHE_KIB: i64 = 1024;
+/// All pages in one step: the copy is of one moment, and does not begin again with every commit of the gateway.
+const ALL_PAGES: i32 = -1;
+
+/// Copies the database of `from` into the new file `to`, checks the copy and makes it durable.
+///
+/// The name `to` is reserved first, so that nothing is overwritten, and gets its content only when that is complete.
+pub(super) fn make(from: &Connection, to: &Path) -> Result<(), ReadError> {
+    let to = file::resolve(to).map_err(|source| ReadError::Io { path: to.into(), source })?;
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AlreadyExists => ReadError::BackupExists { path: to.clone() },
+        _ => ReadError::Io { path: to.clone(), source },
+    };
+    file::create_private(&to).map_err(failed)?;
+    let partial = file::with_suffix(&to, ".partial");
+    let made = file::create_private(&partial).map_err(failed).and_then(|()| {
+        let filled = fill(from, &partial, &to).and_then(|()| persist(&partial, &to).map_err(failed));
+        filled.inspect_err(|_| remove(&partial))
+    });
+    made.inspect_err(|_| remove(&to))
+}
+
+/// What is left of a failed backup; the failure itself is what is reported.
+fn remove(path: &Path) {
+    let _ = fs::remove_file(path);
+}
+
+fn persist(partial: &Path, to: &Path) -> io::Result<()> {
+    File::open(partial)?.sync_all()?;
+    fs::rename(partial, to)?;
+    file::sync_folder(to)
+}
+
+fn fill(from: &Connection, partial: &Path, to: &Path) -> Result<(), ReadError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut copy = Connection::open_with_flags(partial, flags)?;
+    connection::harden(&copy, CACHE_KIB)?;
+    match Backup::new(from, &mut copy)?.step(ALL_PAGES)? {
+        StepResult::Done => {}
+        _ => return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None).into()),
+    }
+    // One file that can be carried away as it is. A gateway that opens it switches back.
+    copy.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0))?;
+    check(&copy, to)
+}
+
+fn check(copy: &Connection, to: &Path) -> Result<(), ReadError> {
+    let damaged = |found: String| ReadError::BackupDamaged { path: to.into(), found };
+    schema::check_readable(copy)?.map_err(|reason| damaged(reason.to_string()))?;
+    match copy.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0)) {
+        Ok(answer) if answer == "ok" => Ok(()),
+        Ok(found) => Err(damaged(found)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Err(damaged(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}

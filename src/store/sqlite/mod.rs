@@ -1,0 +1,208 @@
+//! The store in SQLite: one [`Database`] that writes, any number of readers.
+
+mod backup;
+mod checksum;
+mod connection;
+mod file;
+mod insert;
+mod page;
+mod reader;
+mod retention;
+mod row;
+mod samples;
+pub(super) mod schema;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, TransactionBehavior, params};
+
+use self::insert::Insert;
+pub(super) use self::insert::Prepared;
+pub use self::page::{Cursor, Filter, InvalidCursor, Order, Page};
+pub use self::reader::Reader;
+pub(super) use self::retention::Progress;
+use super::error::{Failure, OpenError};
+use super::{Options, Receipt};
+use crate::incident::{Seq, Timestamp};
+
+/// Frames of the write-ahead log that are copied into the database at once, as SQLite has it by default: with ten times as many
+/// the slowest hundredth of requests took four times as long.
+const CHECKPOINT_FRAMES: i64 = 1000;
+/// How long closing waits for readers before it leaves the write-ahead log to the next start.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+/// Names in the table `meta`.
+const LAST_SEQ: &str = "last_seq";
+const MAX_SKEW: &str = "max_skew";
+const PROBED: &str = "probed";
+
+/// Where the time comes from; tests bring their own.
+pub(super) type Clock = Box<dyn Fn() -> Timestamp + Send>;
+
+/// Checks that a store at `path` could be opened, changing nothing: the file is a store of ours, or its folder takes a new one.
+pub(super) fn check(path: &Path) -> Result<(), OpenError> {
+    connection::check(path)
+}
+
+/// The database as its one writer has it.
+pub(super) struct Database {
+    pub(super) db: Connection,
+    path: PathBuf,
+    clock: Clock,
+    retention: Option<Duration>,
+    samples: u32,
+    marks: Marks,
+    /// Row ids of instances. Cleared by a rollback, which may have taken back one of them.
+    instances: HashMap<Arc<str>, i64>,
+    sweep: retention::Sweep,
+    /// Held for as long as this is the one gateway on the database.
+    _lock: File,
+}
+
+/// What has to be remembered from one transaction to the next. Changed only once a transaction is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Marks {
+    /// The highest number ever given out.
+    last: Seq,
+    /// The most that a number's time was ever ahead of `created`, in milliseconds, rounded up; more than 0 after the clock ran back.
+    skew: i64,
+}
+
+impl Database {
+    /// Opens the database, makes it where there is none, and brings its schema up to date.
+    pub(super) fn open(options: &Options, clock: Clock) -> Result<Self, OpenError> {
+        let io_failed = |error| OpenError::from_io(options.path.clone(), error);
+        let path = file::resolve(&options.path).map_err(io_failed)?;
+        let lock = file::lock(&path).map_err(io_failed)?.ok_or_else(|| OpenError::InUse { path: path.clone() })?;
+        file::create_or_tighten(&path).map_err(io_failed)?;
+        let db = connection::open_writer(&path)?;
+        let marks = Marks::read(&db).map_err(|error| OpenError::from_sqlite(path.clone(), error))?;
+        Ok(Self {
+            db,
+            path,
+            clock,
+            retention: options.retention,
+            samples: options.samples,
+            marks,
+            instances: HashMap::new(),
+            sweep: retention::Sweep::default(),
+            _lock: lock,
+        })
+    }
+
+    /// Stores all requests in one transaction. When this returns receipts, they are on stable storage; otherwise nothing is.
+    pub(super) fn store<'p>(&mut self, requests: impl Iterator<Item = &'p Prepared>) -> Result<Vec<Receipt>, Failure> {
+        let now = (self.clock)();
+        match self.insert(requests, now) {
+            Ok((receipts, marks)) => {
+                self.marks = marks;
+                Ok(receipts)
+            }
+            Err(error) => {
+                self.instances.clear();
+                Err(self.after_rollback(error))
+            }
+        }
+    }
+
+    fn insert<'p>(&mut self, requests: impl Iterator<Item = &'p Prepared>, now: Timestamp) -> rusqlite::Result<(Vec<Receipt>, Marks)> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut insert = Insert::new(&tx, &mut self.instances, self.marks, now)?;
+        let receipts = requests.map(|request| insert.request(request)).collect::<Result<_, _>>()?;
+        let marks = insert.finish(self.samples)?;
+        marks.save_skew(&tx, self.marks)?;
+        tx.commit()?;
+        Ok((receipts, marks))
+    }
+
+    /// One real commit of next to nothing: whether the disk takes it now.
+    pub(super) fn probe(&mut self) -> Result<(), Failure> {
+        let now = (self.clock)().0;
+        set_meta(&self.db, PROBED, now).map_err(|error| self.after_rollback(error))
+    }
+
+    /// Copies the write-ahead log into the database once enough of it waits.
+    pub(super) fn checkpoint(&mut self) -> Result<(), Failure> {
+        let (frames, copied) = self.wal_checkpoint("NOOP")?;
+        if frames - copied >= CHECKPOINT_FRAMES {
+            self.wal_checkpoint("PASSIVE")?;
+        }
+        Ok(())
+    }
+
+    /// Frames in the write-ahead log, and how many of them were copied.
+    fn wal_checkpoint(&self, mode: &'static str) -> rusqlite::Result<(i64, i64)> {
+        let mut statement = self.db.prepare_cached(match mode {
+            "NOOP" => "PRAGMA wal_checkpoint(NOOP)",
+            "PASSIVE" => "PRAGMA wal_checkpoint(PASSIVE)",
+            _ => "PRAGMA wal_checkpoint(TRUNCATE)",
+        })?;
+        statement.query_row((), |row| Ok((row.get(1)?, row.get(2)?)))
+    }
+
+    /// Bytes of the database and its write-ahead log.
+    pub(super) fn size(&self) -> u64 {
+        file::size(&self.path)
+    }
+
+    /// Whether the room that is left is kept for expiring and checkpointing.
+    pub(super) fn is_nearly_full(&self) -> bool {
+        file::is_nearly_full(&self.path)
+    }
+
+    /// Leaves one file behind, as far as readers let it.
+    pub(super) fn close(self) -> Result<(), Failure> {
+        self.db.busy_timeout(CLOSE_PATIENCE)?;
+        self.wal_checkpoint("TRUNCATE")?;
+        Ok(())
+    }
+
+    /// Dropping the transaction rolled it back, or did not.
+    fn after_rollback(&self, error: rusqlite::Error) -> Failure {
+        if self.db.is_autocommit() { error.into() } else { Failure::fatal(&format!("cannot roll back after: {error}")) }
+    }
+}
+
+impl Marks {
+    fn read(db: &Connection) -> rusqlite::Result<Self> {
+        let newest: Option<i64> = db.query_row("SELECT max(seq) FROM incident", (), |row| row.get(0))?;
+        // Expiring may have taken the newest row.
+        let last = newest.max(meta(db, LAST_SEQ)?).unwrap_or(0);
+        Ok(Self { last: Seq(last), skew: meta(db, MAX_SKEW)?.unwrap_or(0) })
+    }
+
+    /// The next number, at `now`.
+    fn next(&mut self, now: Timestamp) -> Seq {
+        self.last = Seq::after(self.last, now);
+        let skew = self.last.time().0 - now.0.max(0);
+        if skew > self.skew {
+            // Rounded up, so that a clock that runs back slowly does not cost a write each time.
+            self.skew = skew.unsigned_abs().next_power_of_two().try_into().unwrap_or(i64::MAX);
+        }
+        self.last
+    }
+
+    fn save_skew(self, db: &Connection, before: Self) -> rusqlite::Result<()> {
+        if self.skew == before.skew { Ok(()) } else { set_meta(db, MAX_SKEW, self.skew) }
+    }
+
+    /// Above every number of an incident created before `time`.
+    fn end_of(self, time: Timestamp) -> Seq {
+        Seq::first_of(Timestamp(time.0.saturating_add(self.skew)))
+    }
+}
+
+fn meta(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    db.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()
+}
+
+fn set_meta(db: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
+    let mut statement: CachedStatement<'_> = db.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?;
+    statement.execute(params![name, value]).map(drop)
+}
+
+#[cfg(test)]
+mod tests;

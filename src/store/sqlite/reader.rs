@@ -1,0 +1,85 @@
+//! Reading beside the writer, in this process or another one.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+use super::page::{self, Filter, Page};
+use super::{backup, connection, file, row, samples};
+use crate::incident::{Incident, IncidentId};
+use crate::store::error::ReadError;
+
+/// Connections kept open while nobody reads. More than two readers at once are rare, and opening costs some 100 µs.
+const IDLE: usize = 2;
+
+/// A read-only view of a store. Calls block on the disk: on an async runtime they belong into `spawn_blocking`.
+///
+/// Every call sees what was committed when it began. None keeps a snapshot for longer than it runs, as that would keep the
+/// write-ahead log growing; a [`Self::backup`] is the one that may run for long.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    path: PathBuf,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Reader {
+    /// Opens a store that exists, whether or not a gateway runs on it.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let path = match file::resolve(path) {
+            Ok(path) if path.exists() => path,
+            _ => return Err(ReadError::Missing { path: path.into() }),
+        };
+        let reader = Self { idle: Arc::default(), path };
+        reader.with(|_| Ok(()))?;
+        Ok(reader)
+    }
+
+    /// Reads some incidents; bounded in time and memory whatever is asked.
+    pub fn page(&self, filter: &Filter) -> Result<Page, ReadError> {
+        self.with(|db| page::read(db, filter))
+    }
+
+    /// Reads one incident, if there is one with exactly this id.
+    pub fn incident(&self, id: IncidentId) -> Result<Option<Incident>, ReadError> {
+        let found = self.with(|db| row::load(db, id.seq()))?;
+        Ok(found.filter(|incident| incident.id == id))
+    }
+
+    /// Reads the samples of an instance, oldest first; none for an instance that keeps none.
+    pub fn samples(&self, instance: &str) -> Result<Vec<Incident>, ReadError> {
+        self.with(|db| {
+            let seqs = samples::of_instance(db, instance)?;
+            // One that expires meanwhile is left out.
+            seqs.into_iter().filter_map(|seq| row::load(db, seq).transpose()).collect()
+        })
+    }
+
+    /// Makes a consistent, checked copy in a new file of mode 0600, while the gateway runs. Never overwrites.
+    pub fn backup(&self, to: &Path) -> Result<(), ReadError> {
+        self.with(|db| backup::make(db, to))
+    }
+
+    /// Bytes of the database and its write-ahead log.
+    pub fn size_bytes(&self) -> u64 {
+        file::size(&self.path)
+    }
+
+    fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle().pop();
+        let db = match kept {
+            Some(db) => db,
+            None => connection::open_reader(&self.path)?,
+        };
+        let result = read(&db);
+        // One that failed may be at fault itself; the next call opens a new one.
+        if result.is_ok() {
+            let mut idle = idle();
+            if idle.len() < IDLE {
+                idle.push(db);
+            }
+        }
+        result
+    }
+}

@@ -1,0 +1,287 @@
+//! The store as the rest of the house sees it: lanes, the writer thread, its end.
+
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+use rusqlite::limits::Limit;
+use tokio::runtime;
+
+use super::sqlite::Database;
+use super::testing::{Bench, draft, keyed, read_all, stored, write};
+use super::*;
+use crate::incident::Incident;
+
+fn open(bench: &Bench) -> Store {
+    Store::start(bench.open(), bench.options()).unwrap()
+}
+
+fn runtime() -> runtime::Runtime {
+    runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn one(raw: &str) -> Arc<Write> {
+    Arc::new(write(vec![draft(raw)]))
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// A store whose writer begins no transaction while the gate is held.
+fn gated(bench: &Bench, prepare: impl FnOnce(&Database)) -> (Store, Arc<Mutex<()>>) {
+    let gate = Arc::new(Mutex::new(()));
+    let (clock, passage) = (bench.clock(), Arc::clone(&gate));
+    let wait = move || {
+        drop(passage.lock().unwrap());
+        clock()
+    };
+    let database = Database::open(&bench.options(), Box::new(wait)).unwrap();
+    prepare(&database);
+    (Store::start(database, bench.options()).unwrap(), gate)
+}
+
+/// Keeps the writer busy with one request, so that what follows waits together.
+fn occupy(lane: &Lane, _closed: &MutexGuard<'_, ()>) {
+    let mut first = Box::pin(lane.commit(one("{\"first\":1}")));
+    assert!(poll(first.as_mut()).is_pending());
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_restart() {
+    let bench = Bench::new();
+    let store = open(&bench);
+    let receipt = store.lane().commit(one("{\"a\":1}")).await.unwrap();
+    assert_eq!(store.reader().incident(stored(&receipt)[0]).unwrap().unwrap().raw, b"{\"a\":1}");
+    store.close();
+    let store = open(&bench);
+    assert_eq!(store.reader().incident(stored(&receipt)[0]).unwrap().unwrap().raw, b"{\"a\":1}");
+}
+
+#[tokio::test]
+async fn a_write_of_nothing_is_done_at_once() {
+    let bench = Bench::new();
+    assert_eq!(open(&bench).lane().commit(Arc::new(write(Vec::new()))).await.unwrap().outcomes, []);
+}
+
+#[test]
+fn a_caller_that_hangs_up_does_not_cancel_the_commit() {
+    let bench = Bench::new();
+    let (store, gate) = gated(&bench, |_| ());
+    runtime().block_on(async {
+        let closed = gate.lock().unwrap();
+        let lane = store.lane();
+        let mut commit = Box::pin(lane.commit(one("{}")));
+        assert!(poll(commit.as_mut()).is_pending());
+        drop(commit);
+        drop(closed);
+    });
+    store.close();
+    assert_eq!(bench.all().len(), 1);
+}
+
+#[test]
+fn closing_commits_what_waits_and_refuses_the_rest() {
+    let bench = Bench::new();
+    let (store, gate) = gated(&bench, |_| ());
+    let lane = store.lane();
+    runtime().block_on(async {
+        let closed = gate.lock().unwrap();
+        let mut waiting = pin!(lane.commit(one("{}")));
+        assert!(poll(waiting.as_mut()).is_pending());
+        store.queue.close();
+        assert_eq!(lane.commit(one("{}")).await, Err(WriteError::Closing));
+        drop(closed);
+        assert_eq!(stored(&waiting.await.unwrap()).len(), 1);
+        store.close();
+        assert_eq!(lane.commit(one("{}")).await, Err(WriteError::Closing));
+    });
+    assert_eq!(bench.all().len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let bench = Bench::new();
+    let (store, gate) = gated(&bench, |_| ());
+    let lane = store.lane();
+    let write = one("{}");
+    let refused = {
+        let closed = gate.lock().unwrap();
+        occupy(&lane, &closed);
+        // Some may be in the writer's hands already, so it takes at most one batch more than the queue holds.
+        (0..2 * queue::CAPACITY).find_map(|_| match poll(Box::pin(lane.commit(Arc::clone(&write))).as_mut()) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
+        })
+    };
+    assert_eq!(refused, Some(Err(WriteError::QueueFull)));
+    store.close();
+    assert!(bench.all().len() > queue::CAPACITY, "all that were taken are stored");
+}
+
+#[tokio::test]
+async fn only_the_guilty_request_of_a_batch_fails() {
+    let bench = Bench::new();
+    let (store, gate) = gated(&bench, |database| {
+        database.db.set_limit(Limit::SQLITE_LIMIT_LENGTH, 1000).unwrap();
+    });
+    let lane = store.lane();
+    let poison = "x".repeat(1001);
+    let (good, bad, after) = (lane.commit(one("{}")), lane.commit(one(&poison)), lane.commit(one("{}")));
+    let (mut good, mut bad, mut after) = (pin!(good), pin!(bad), pin!(after));
+    {
+        let closed = gate.lock().unwrap();
+        occupy(&lane, &closed);
+        assert!(poll(good.as_mut()).is_pending() && poll(bad.as_mut()).is_pending() && poll(after.as_mut()).is_pending());
+    }
+    assert!(matches!(bad.await, Err(WriteError::Io(_))));
+    assert_eq!((stored(&good.await.unwrap()).len(), stored(&after.await.unwrap()).len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_full_disk_is_not_ready_and_heals_by_itself() {
+    let bench = Bench::new();
+    let database = bench.open();
+    let pages: i64 = database.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    // Room for the first one of 25 pages, and not for the second one of 22 beside it.
+    database.db.pragma_update(None, "max_page_count", pages + 35).unwrap();
+    let store = Store::start(database, bench.options()).unwrap();
+    let lane = store.lane();
+    store.ready().await.unwrap();
+    let filler = stored(&lane.commit(one(&"x".repeat(100_000))).await.unwrap())[0];
+    let large = one(&"y".repeat(90_000));
+    assert_eq!(lane.commit(Arc::clone(&large)).await, Err(WriteError::DiskFull));
+    assert_eq!(store.ready().await, Err(WriteError::DiskFull));
+
+    bench.shell().execute("DELETE FROM incident WHERE seq = ?1", [filler.seq().0]).unwrap();
+    assert_eq!(stored(&lane.commit(large).await.unwrap()).len(), 1);
+    store.ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn being_ready_takes_a_real_commit() {
+    let bench = Bench::new();
+    let store = open(&bench);
+    assert_eq!(bench.count("SELECT count(*) FROM meta WHERE name = 'probed'"), 0);
+    let (a, b) = tokio::join!(store.ready(), store.ready());
+    assert_eq!((a, b), (Ok(()), Ok(())));
+    assert_eq!(bench.count("SELECT count(*) FROM meta WHERE name = 'probed'"), 1);
+    bench.set_time(0);
+    store.ready().await.unwrap();
+    assert_ne!(bench.count("SELECT value FROM meta WHERE name = 'probed'"), 0, "not a second one within a second");
+    store.queue.close();
+}
+
+#[tokio::test]
+async fn a_panic_of_the_writer_is_fatal_and_acknowledges_nothing() {
+    let bench = Bench::new();
+    let broken = Arc::new(AtomicBool::new(false));
+    let (clock, breaks) = (bench.clock(), Arc::clone(&broken));
+    let clock = Box::new(move || if breaks.load(Ordering::SeqCst) { panic!("a test breaks the writer") } else { clock() });
+    let store = Store::start(Database::open(&bench.options(), clock).unwrap(), bench.options()).unwrap();
+    let lane = store.lane();
+    lane.commit(one("{}")).await.unwrap();
+    broken.store(true, Ordering::SeqCst);
+    assert!(matches!(lane.commit(one("{}")).await, Err(WriteError::Io(_))));
+    assert!(store.fatal().await.contains("panicked"));
+    assert!(matches!(lane.commit(one("{}")).await, Err(WriteError::Io(_))), "nothing more is taken");
+    assert!(store.ready().await.is_err());
+    store.close();
+    assert_eq!(bench.all().len(), 1);
+}
+
+#[test]
+fn a_lane_outlives_its_runtime() {
+    let bench = Bench::new();
+    let store = open(&bench);
+    let lane = store.lane();
+    for _ in 0..2 {
+        assert!(runtime().block_on(lane.commit(one("{}"))).is_ok());
+    }
+}
+
+#[test]
+fn an_answer_finds_its_way_when_the_pump_is_gone() {
+    let bench = Bench::new();
+    let (store, gate) = gated(&bench, |_| ());
+    let lane = store.lane();
+    let mut commit = Box::pin(lane.commit(one("{}")));
+    let closed = gate.lock().unwrap();
+    let first = runtime();
+    assert!(first.block_on(async { poll(commit.as_mut()).is_pending() }));
+    drop(first);
+    drop(closed);
+    assert_eq!(stored(&runtime().block_on(commit).unwrap()).len(), 1);
+}
+
+/// Senders in two lanes and on a multi-threaded runtime, while a consumer follows the stream and a backup is made.
+#[test]
+fn a_consumer_sees_everything_once_and_in_order_while_senders_send() {
+    const SENDERS: u8 = 16;
+    const EACH: usize = 50;
+    let bench = Bench::new();
+    let store = open(&bench);
+    let senders: Vec<_> = (0..3)
+        .map(|kind| {
+            let lane = store.lane();
+            let runtime = if kind < 2 { runtime() } else { runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap() };
+            std::thread::spawn(move || runtime.block_on(send(lane, SENDERS, EACH)))
+        })
+        .collect();
+
+    let copy = bench.folder().join("copy.db");
+    let mut filter = Filter { order: Order::OldestFirst, limit: 7, ..Filter::default() };
+    let mut seen: Vec<Incident> = Vec::new();
+    while seen.len() < 3 * SENDERS as usize * EACH {
+        let page = store.reader().page(&filter).unwrap();
+        seen.extend(page.incidents);
+        filter.cursor = page.next.or(filter.cursor);
+        if seen.len() > 100 && !copy.exists() {
+            store.reader().backup(&copy).unwrap();
+        }
+    }
+    let mut acknowledged: Vec<_> = senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
+    acknowledged.sort_by_key(|id| id.seq());
+    assert_eq!(seen.iter().map(|incident| incident.id).collect::<Vec<_>>(), acknowledged);
+
+    let copied: Vec<_> = read_all(&Reader::open(&copy).unwrap(), &Filter { order: Order::OldestFirst, ..Filter::default() });
+    let copied: Vec<_> = copied.iter().map(|incident| incident.id).collect();
+    assert!(copied.len() > 100);
+    assert_eq!(copied, acknowledged[..copied.len()], "the copy is of one moment");
+}
+
+async fn send(lane: Lane, senders: u8, each: usize) -> Vec<IncidentId> {
+    let tasks: Vec<_> = (0..senders)
+        .map(|_| {
+            let lane = lane.clone();
+            tokio::spawn(async move {
+                let mut ids = Vec::new();
+                for _ in 0..each {
+                    ids.extend(stored(&lane.commit(one("{\"x\":1}")).await.unwrap()));
+                }
+                ids
+            })
+        })
+        .collect();
+    let mut ids = Vec::new();
+    for task in tasks {
+        ids.extend(task.await.unwrap());
+    }
+    ids
+}
+
+#[tokio::test]
+async fn commits_are_counted() {
+    let bench = Bench::new();
+    let options = bench.options();
+    let metrics = Arc::clone(&options.metrics);
+    let store = Store::start(bench.open(), options).unwrap();
+    store.lane().commit(Arc::new(write(vec![keyed(1), keyed(1)]))).await.unwrap();
+    store.close();
+    let text = metrics.encode();
+    for line in ["hookgate_commit_incidents_sum 2.0", "hookgate_commit_duration_seconds_count 1", "hookgate_queue_requests 0"] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert!(metrics.store_size.get() > 0);
+}
