@@ -1,0 +1,74 @@
+//! How a client on this machine reaches an instance: its address and its credentials.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::config::{Access, Config, Instance, Password};
+use crate::secret::Secret;
+
+/// Where an instance is reached from this machine, by its own port or the server's first. None while the port is 0, that is,
+/// known to the running gateway alone.
+pub(super) fn url(config: &Config, instance: &Instance) -> Option<String> {
+    let listen = instance.listen.or_else(|| config.server.listen.first().copied())?;
+    (listen.port() != 0).then(|| url_at(config, instance, listen))
+}
+
+/// The same for an address that is bound.
+pub(super) fn url_at(config: &Config, instance: &Instance, bound: SocketAddr) -> String {
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let address = SocketAddr::new(reachable(bound.ip()), bound.port());
+    match instance.listen {
+        Some(_) => format!("{scheme}://{address}/"),
+        None => format!("{scheme}://{address}/instance/execute/{}", instance.name),
+    }
+}
+
+/// "All addresses" is one to listen on, not one to connect to.
+fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+/// What an instance's credentials look like to a client.
+pub(super) enum Credentials<'a> {
+    Open,
+    Basic { username: &'a str, password: Option<&'a Secret> },
+    Header { name: &'a http::HeaderName, password: Option<&'a Secret> },
+}
+
+impl<'a> Credentials<'a> {
+    /// The password is missing where only its hash is configured.
+    pub(super) fn of(instance: &'a Instance) -> Self {
+        match &instance.access {
+            Access::Open => Self::Open,
+            Access::Basic { username, passwords } => Self::Basic { username, password: plain(passwords) },
+            Access::Header { name, passwords } => Self::Header { name, password: plain(passwords) },
+        }
+    }
+
+    /// The same with a password that the person gave.
+    pub(super) fn with_password(self, given: &'a Secret) -> Self {
+        match self {
+            Self::Open => Self::Open,
+            Self::Basic { username, .. } => Self::Basic { username, password: Some(given) },
+            Self::Header { name, .. } => Self::Header { name, password: Some(given) },
+        }
+    }
+}
+
+fn plain(passwords: &[Password]) -> Option<&Secret> {
+    passwords.iter().find_map(|password| match password {
+        Password::Plain(secret) => Some(secret),
+        Password::Argon2(_) => None,
+    })
+}
+
+/// The instance of that name, or an error that lists those there are.
+pub(super) fn find<'a>(config: &'a Config, name: &str) -> anyhow::Result<&'a Instance> {
+    config.instances.iter().find(|instance| instance.name == name).ok_or_else(|| {
+        let known: Vec<&str> = config.instances.iter().map(|instance| instance.name.as_str()).collect();
+        anyhow::anyhow!("no instance is named {name:?} in {}; there are: {}", config.path.display(), known.join(", "))
+    })
+}

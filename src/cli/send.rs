@@ -1,0 +1,187 @@
+//! `send`: the "test connection" button.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+
+use super::client::{self, Answer};
+use super::entrance::{self, Credentials};
+use super::output::{note, stdout};
+use super::terminal::visible_json;
+use crate::config::Config;
+use crate::secret::Secret;
+
+/// Where a password may come from when the configuration holds only its hash.
+const PASSWORD_VARIABLE: &str = "HOOKGATE_PASSWORD";
+
+/// Post a file to an instance with the instance's own credentials: a test of the connection
+///
+/// The body goes to the address in the configuration. Prints the status and the answer; succeeds when the status is 200.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  hookgate send my_instance_01 event.json\n  \
+                        echo '{\"name\": \"Test\"}' | hookgate send my_instance_01\n\n\
+                        Where the configuration holds only the hash of a password, give the password itself in the\n\
+                        environment variable HOOKGATE_PASSWORD or with --password-stdin.")]
+pub(super) struct Args {
+    /// The instance
+    name: String,
+    /// The body; standard input when absent or -
+    file: Option<PathBuf>,
+    /// Post to this address instead of the configured one
+    #[arg(long)]
+    url: Option<Uri>,
+    /// Read the password from standard input (one line)
+    #[arg(long, requires = "file")]
+    password_stdin: bool,
+}
+
+impl Args {
+    pub(super) fn run(self, config: &Path) -> anyhow::Result<()> {
+        let config = Config::load(config)?;
+        let instance = entrance::find(&config, &self.name)?;
+        let url = self.url(entrance::url(&config, instance))?;
+        let given = self.given_password()?;
+        let credentials = match &given {
+            Some(password) => Credentials::of(instance).with_password(password),
+            None => Credentials::of(instance),
+        };
+        let headers = headers(&credentials)?;
+        let answer = client::post(&url, headers, self.body()?)?;
+        print(&answer)?;
+        verdict(answer.status)
+    }
+
+    fn url(&self, configured: Option<String>) -> anyhow::Result<Uri> {
+        if let Some(url) = &self.url {
+            return Ok(url.clone());
+        }
+        let text = configured.context("the configured port is 0, so only the running gateway knows it: give what it printed with --url")?;
+        text.parse().with_context(|| format!("cannot post to {text}"))
+    }
+
+    fn given_password(&self) -> anyhow::Result<Option<Secret>> {
+        if !self.password_stdin {
+            return Ok(std::env::var(PASSWORD_VARIABLE).ok().map(Secret::new));
+        }
+        if self.file.as_deref() == Some(Path::new("-")) {
+            bail!("standard input cannot be both the password and the body: name a file");
+        }
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).context("cannot read the password from standard input")?;
+        line.truncate(line.trim_end_matches(['\r', '\n']).len());
+        Ok(Some(Secret::new(line)))
+    }
+
+    fn body(&self) -> anyhow::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        match &self.file {
+            Some(file) if file != Path::new("-") => {
+                let read = File::open(file).and_then(|mut file| file.read_to_end(&mut body));
+                read.with_context(|| format!("cannot read {}", file.display()))?;
+            }
+            _ => {
+                if io::stdin().is_terminal() {
+                    note("reading the body from the terminal; Ctrl-D ends it");
+                }
+                io::stdin().read_to_end(&mut body).context("cannot read standard input")?;
+            }
+        }
+        Ok(body)
+    }
+}
+
+fn headers(credentials: &Credentials<'_>) -> anyhow::Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("hookgate/", env!("CARGO_PKG_VERSION"))));
+    match credentials {
+        Credentials::Open => {}
+        Credentials::Basic { username, password } => {
+            let pair = Secret::new(format!("{username}:{}", known(*password)?.expose()));
+            headers.insert(header::AUTHORIZATION, secret_value(&format!("Basic {}", BASE64_STANDARD.encode(pair.expose())))?);
+        }
+        Credentials::Header { name, password } => {
+            headers.insert(*name, secret_value(known(*password)?.expose())?);
+        }
+    }
+    Ok(headers)
+}
+
+fn known(password: Option<&Secret>) -> anyhow::Result<&Secret> {
+    password.with_context(|| {
+        format!("the configuration holds only the hash of this password: give the password in {PASSWORD_VARIABLE} or with --password-stdin")
+    })
+}
+
+fn secret_value(text: &str) -> anyhow::Result<HeaderValue> {
+    // The error of `http` does not repeat the value.
+    let mut value = HeaderValue::from_bytes(text.as_bytes()).context("the password cannot be sent as a header")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn print(answer: &Answer) -> io::Result<()> {
+    let mut out = stdout();
+    let body = if io::stdout().is_terminal() { visible_json(&answer.body) } else { answer.body.as_str().into() };
+    writeln!(out, "{}\n{}", answer.status, body.trim_end())?;
+    out.flush()
+}
+
+fn verdict(status: StatusCode) -> anyhow::Result<()> {
+    let advice = match status {
+        StatusCode::OK => return Ok(()),
+        StatusCode::UNAUTHORIZED => "does the running gateway have this instance and these credentials? Its log says which was wrong",
+        StatusCode::NOT_FOUND => "is the address that of a gateway?",
+        StatusCode::TOO_MANY_REQUESTS => "too many failed logins from here; wait a minute",
+        StatusCode::SERVICE_UNAVAILABLE => "the gateway cannot store at the moment; its log says why",
+        _ => "the line above says why",
+    };
+    bail!("not accepted ({status}): {advice}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.to_owned())
+    }
+
+    #[test]
+    fn credentials_become_headers() {
+        let password = secret("open:sesame");
+        let basic = headers(&Credentials::Basic { username: "Aladdin", password: Some(&password) }).unwrap();
+        assert_eq!(basic[header::AUTHORIZATION], "Basic QWxhZGRpbjpvcGVuOnNlc2FtZQ==");
+        assert!(basic[header::AUTHORIZATION].is_sensitive());
+        let name = http::HeaderName::from_static("x-api-key");
+        let header = headers(&Credentials::Header { name: &name, password: Some(&password) }).unwrap();
+        assert_eq!(header["x-api-key"], "open:sesame");
+    }
+
+    #[test]
+    fn a_hash_alone_is_not_enough() {
+        let error = headers(&Credentials::Basic { username: "a", password: None }).unwrap_err();
+        assert!(error.to_string().contains("HOOKGATE_PASSWORD"), "{error}");
+    }
+
+    #[test]
+    fn a_password_that_is_no_header_is_not_repeated() {
+        let name = http::HeaderName::from_static("x-api-key");
+        let password = secret("top\nsecret");
+        let error = headers(&Credentials::Header { name: &name, password: Some(&password) }).unwrap_err();
+        assert!(!format!("{error:?}").contains("top"), "{error:?}");
+    }
+
+    #[test]
+    fn only_200_is_success() {
+        assert!(verdict(StatusCode::OK).is_ok());
+        for status in [201, 204, 302, 400, 401, 503] {
+            assert!(verdict(StatusCode::from_u16(status).unwrap()).is_err(), "{status}");
+        }
+    }
+}
