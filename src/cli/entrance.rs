@@ -48,6 +48,11 @@ impl<'a> Credentials<'a> {
         }
     }
 
+    /// Whether there is a password and only its hash is known.
+    pub(super) fn lack_password(&self) -> bool {
+        matches!(self, Self::Basic { password: None, .. } | Self::Header { password: None, .. })
+    }
+
     /// The same with a password that the person gave.
     pub(super) fn with_password(self, given: &'a Secret) -> Self {
         match self {

@@ -45,11 +45,11 @@ impl Args {
         let config = Config::load(config)?;
         let instance = entrance::find(&config, &self.name)?;
         let url = self.url(entrance::url(&config, instance))?;
-        let given = self.given_password()?;
-        let credentials = match &given {
-            Some(password) => Credentials::of(instance).with_password(password),
-            None => Credentials::of(instance),
-        };
+        let mut credentials = Credentials::of(instance);
+        let given = self.given_password(&credentials)?;
+        if let Some(password) = &given {
+            credentials = credentials.with_password(password);
+        }
         let headers = headers(&credentials)?;
         let answer = client::post(&url, headers, self.body()?)?;
         print(&answer)?;
@@ -64,9 +64,11 @@ impl Args {
         text.parse().with_context(|| format!("cannot post to {text}"))
     }
 
-    fn given_password(&self) -> anyhow::Result<Option<Secret>> {
+    /// The person's, if it is needed or insisted on.
+    fn given_password(&self, configured: &Credentials<'_>) -> anyhow::Result<Option<Secret>> {
         if !self.password_stdin {
-            return Ok(std::env::var(PASSWORD_VARIABLE).ok().map(Secret::new));
+            let variable = || std::env::var(PASSWORD_VARIABLE).ok().map(Secret::new);
+            return Ok(if configured.lack_password() { variable() } else { None });
         }
         if self.file.as_deref() == Some(Path::new("-")) {
             bail!("standard input cannot be both the password and the body: name a file");

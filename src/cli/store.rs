@@ -2,23 +2,28 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 
 use crate::config::Config;
 use crate::incident::Incident;
 use crate::store::{Filter, Reader};
 
-/// Incidents read at a time. Each may be as large as a request may be, and memory is to stay flat.
-pub(super) const PAGE: usize = 32;
+/// Incidents read at a time. The store ends a page earlier where they are large, so that memory stays flat.
+pub(super) const PAGE: usize = 256;
 
 /// Opens the store of a configuration for reading. Only `[store]` is looked at: the person at the shell may lack the
 /// environment and the files that the gateway has its secrets from.
 pub(super) fn open(config: &Path) -> anyhow::Result<Reader> {
-    let file = &Config::load_store(config)?.path;
-    if !file.exists() {
-        bail!("there is no store at {} yet: the gateway creates it when it first starts (hookgate serve)", file.display());
+    let file = Config::load_store(config)?.path;
+    if access(&file, Access::READ_OK) == Err(Errno::ACCESS) {
+        bail!(
+            "no permission to read the store {}: run this as the user that the gateway runs as (sudo -u USER hookgate …)",
+            file.display()
+        );
     }
-    Reader::open(file).with_context(|| format!("cannot read the store {}", file.display()))
+    Ok(Reader::open(&file)?)
 }
 
 /// All incidents that pass a filter, read page by page as they are asked for. Ends after an error.
