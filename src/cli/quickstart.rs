@@ -29,10 +29,12 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, config: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(&self.dir).with_context(|| format!("cannot create the folder {}", self.dir.display()))?;
         let path = self.dir.join(config);
-        let is_new = write_if_absent(&path)?;
-        let config = Config::load(&path)?;
+        let path = path.strip_prefix(".").unwrap_or(&path);
+        let folder = path.parent().unwrap_or(path);
+        fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+        let is_new = write_if_absent(path)?;
+        let config = Config::load(path)?;
         serve(&config, &self.log, |addresses| greeting(&config, addresses, is_new))
     }
 }
