@@ -31,8 +31,7 @@ impl Args {
 }
 
 fn ask() -> anyhow::Result<Secret> {
-    let ask = |question| terminal::ask_hidden(question).context("cannot read from the terminal");
-    let (first, second) = (ask("Password: ")?, ask("The same again: ")?);
+    let [first, second] = terminal::ask_hidden(["Password: ", "The same again: "]).context("cannot read from the terminal")?;
     if first != second {
         bail!("the two differ; nothing was hashed");
     }

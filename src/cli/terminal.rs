@@ -63,18 +63,19 @@ fn is_hidden(c: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Asks on standard error and reads a line from the terminal that standard input is, without showing what is typed.
-pub(super) fn ask_hidden(question: &str) -> io::Result<Zeroizing<String>> {
+/// Asks on standard error and reads a line for each question from the terminal that standard input is, without showing what is
+/// typed. The answers keep their line breaks.
+pub(super) fn ask_hidden<const N: usize>(questions: [&str; N]) -> io::Result<[Zeroizing<String>; N]> {
     let stdin = io::stdin();
-    let silence = Silence::over(&stdin)?;
-    eprint_flush(question)?;
-    let mut line = Zeroizing::new(String::new());
-    let read = stdin.lock().read_line(&mut line);
-    drop(silence);
-    // The person's own Enter was not shown either.
-    eprint_flush("\n")?;
-    read?;
-    Ok(line)
+    let _silence = Silence::over(&stdin)?;
+    let mut answers = std::array::from_fn(|_| Zeroizing::new(String::new()));
+    for (question, answer) in questions.iter().zip(&mut answers) {
+        eprint_flush(question)?;
+        stdin.lock().read_line(answer)?;
+        // The person's own Enter was not shown either.
+        eprint_flush("\n")?;
+    }
+    Ok(answers)
 }
 
 fn eprint_flush(text: &str) -> io::Result<()> {
