@@ -181,6 +181,30 @@ impl Incident {
     pub fn raw_json(&self) -> Vec<u8> {
         with_headers(&self.raw, &self.headers)
     }
+
+    /// Appends the incident as one JSON object: `id`, `instance`, `name`, `type`, `occurred`, `created`, for one that came
+    /// again `repeats` and `lastSeen`, and `rawJson`, which is spliced in as it was sent, to the byte.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        let (id, created) = (self.id.to_string(), self.created.to_string());
+        let members = [
+            ("{\"id\":", Some(&id)),
+            (",\"instance\":", Some(&self.instance)),
+            (",\"name\":", Some(&self.name)),
+            (",\"type\":", self.kind.as_ref()),
+            (",\"occurred\":", Some(&self.occurred)),
+            (",\"created\":", Some(&created)),
+        ];
+        for (key, value) in members {
+            out.extend_from_slice(key.as_bytes());
+            serde_json::to_writer(&mut *out, &value).expect("text is JSON, and writing to memory does not fail");
+        }
+        if let Some(Repeats { count, last_seen }) = self.repeats {
+            out.extend_from_slice(format!(",\"repeats\":{count},\"lastSeen\":\"{last_seen}\"").as_bytes());
+        }
+        out.extend_from_slice(b",\"rawJson\":");
+        out.extend_from_slice(&self.raw_json());
+        out.push(b'}');
+    }
 }
 
 /// Sets `headers` (a JSON object) as the last member of `raw` (a JSON object without such a member).
@@ -225,6 +249,36 @@ mod tests {
         for text in ["", "x", "550e8400-e29b-41d4-a716-446655440000"] {
             assert!(text.parse::<IncidentId>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_incident_is_one_json_object_with_the_senders_bytes() {
+        let mut incident = Incident {
+            id: IncidentId::new(Seq::first_of(Timestamp(0)), 0),
+            instance: "a".into(),
+            name: "say \"hi\"\n".into(),
+            kind: None,
+            occurred: "2026-01-31T08:00:00Z".into(),
+            created: Timestamp(1),
+            raw: br#"{"n": 1e400, "n":2}"#.to_vec(),
+            headers: r#"{"host":"h"}"#.into(),
+            repeats: None,
+        };
+        let text = |incident: &Incident| {
+            let mut out = Vec::new();
+            incident.write_json(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let head = r#"{"id":"00000000-0000-7000-8000-000000000000","instance":"a","name":"say \"hi\"\n","type":null,"#;
+        let times = r#""occurred":"2026-01-31T08:00:00Z","created":"1970-01-01T00:00:00.001Z""#;
+        let raw = r#","rawJson":{"n": 1e400, "n":2,"headers":{"host":"h"}}}"#;
+        assert_eq!(text(&incident), format!("{head}{times}{raw}"));
+
+        incident.kind = Some("Phishing".into());
+        incident.repeats = Some(Repeats { count: 3, last_seen: Timestamp(2) });
+        let head = head.replace("null", "\"Phishing\"");
+        let repeats = r#","repeats":3,"lastSeen":"1970-01-01T00:00:00.002Z""#;
+        assert_eq!(text(&incident), format!("{head}{times}{repeats}{raw}"));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //!
 //! [`listener`] accepts connections and knows who the peer really is, [`http`] holds the limits and the order of checks,
 //! [`auth`] decides who may come in, [`intake`] turns bytes into incidents, [`store`] makes them durable. [`incident`],
-//! [`secret`] and [`metrics`] are leaves that everybody may use. Only [`app`] knows all the parts; only `app` and [`cli`]
+//! [`secret`], [`metrics`] and [`rejections`] are leaves that everybody may use. Only [`app`] knows all the parts; only `app` and [`cli`]
 //! read the [`config`]uration.
 
 pub mod admin;
@@ -22,5 +22,6 @@ pub mod intake;
 pub mod listener;
 pub mod log;
 pub mod metrics;
+pub mod rejections;
 pub mod secret;
 pub mod store;
