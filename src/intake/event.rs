@@ -52,19 +52,20 @@ impl<'a> Event<'a> {
         Ok(event)
     }
 
-    fn note(&mut self, member: json::Member<'a>) {
-        let field = match () {
-            () if member.name.is("name") => &mut self.name,
-            () if member.name.is("type") => &mut self.kind,
-            () if member.name.is("occurred") => &mut self.occurred,
-            () if member.name.is("rawJson") => &mut self.raw_json,
-            () if member.name.is("raw_json") => &mut self.raw_json_alias,
-            () => {
-                self.has_headers |= member.name.is(HEADERS);
-                return;
-            }
-        };
-        *field = Some(member.value);
+    fn note(&mut self, json::Member { name, value }: json::Member<'a>) {
+        if name.is("name") {
+            self.name = Some(value);
+        } else if name.is("type") {
+            self.kind = Some(value);
+        } else if name.is("occurred") {
+            self.occurred = Some(value);
+        } else if name.is("rawJson") {
+            self.raw_json = Some(value);
+        } else if name.is("raw_json") {
+            self.raw_json_alias = Some(value);
+        } else if name.is(HEADERS) {
+            self.has_headers = true;
+        }
     }
 
     /// The incident; `json` is the text that holds the event.
