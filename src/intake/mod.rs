@@ -95,13 +95,11 @@ fn drafts(json: &Bytes, context: &Context<'_>) -> Result<Vec<Draft>, IntakeError
 
 fn drafts_of_array<'a>(scanner: &mut Scanner<'a>, json: &'a Bytes, context: &Context<'_>) -> Result<Vec<Draft>, IntakeError> {
     let malformed = |fault: Fault| IntakeError::malformed(fault.describe(json));
+    let after = |count: usize| format!("after {}", element(count - 1));
     let max = context.rules.max_incidents;
     let mut drafts = Vec::new();
     scanner.begin(b'[').map_err(malformed)?;
-    while scanner
-        .next_item(drafts.is_empty(), b']')
-        .map_err(|fault| malformed(fault).at(|| format!("after {}", element(drafts.len() - 1))))?
-    {
+    while scanner.next_item(drafts.is_empty(), b']').map_err(|fault| malformed(fault).at(|| after(drafts.len())))? {
         if drafts.len() == max {
             return Err(IntakeError::TooManyIncidents { max });
         }
