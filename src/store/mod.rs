@@ -173,6 +173,7 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
+        self.reader.rest();
         self.queue.close();
         if let Some(writer) = self.writer.take() {
             // Its panics were caught and reported.

@@ -158,12 +158,13 @@ impl Writer {
     }
 
     fn failed(&mut self, requests: Vec<Request>, failure: &Failure) -> Result<(), Arc<str>> {
-        self.note(Err(&failure.error));
-        refuse(requests, &failure.error);
         match failure.consequence {
-            Consequence::Fatal => Err(failure.error.to_string().into()),
-            Consequence::TryAgain | Consequence::OneRow => Ok(()),
+            // The store is well; it is this request that it cannot take.
+            Consequence::OneRow => tracing::error!(error = %failure.error, "a request cannot be stored"),
+            Consequence::TryAgain | Consequence::Fatal => self.note(Err(&failure.error)),
         }
+        refuse(requests, &failure.error);
+        if failure.consequence == Consequence::Fatal { Err(failure.error.to_string().into()) } else { Ok(()) }
     }
 
     /// Remembers the outcome of a commit; logs when it is another than before, not each of thousands a second.

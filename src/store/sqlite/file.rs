@@ -72,8 +72,13 @@ pub(super) fn size(database: &Path) -> u64 {
 /// Whether less room is left than is kept for expiring and checkpointing. A file system that does not say has room.
 pub(super) fn is_nearly_full(database: &Path) -> bool {
     let Ok(disk) = statvfs(folder(database)) else { return false };
-    let floor = FLOOR_BYTES.min(disk.f_blocks.saturating_mul(disk.f_frsize) / FLOOR_SHARE);
-    disk.f_bavail.saturating_mul(disk.f_frsize) < floor
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    bytes(disk.f_bavail) < floor(bytes(disk.f_blocks))
+}
+
+/// What is kept free on a disk of this size.
+fn floor(disk_bytes: u64) -> u64 {
+    FLOOR_BYTES.min(disk_bytes / FLOOR_SHARE)
 }
 
 /// Where an absolute path's file is.
@@ -106,6 +111,13 @@ mod tests {
         create_or_tighten(&path).unwrap();
         assert_eq!(mode(&path), 0o600);
         assert!(create_private(&path).is_err(), "an existing file is never taken over");
+    }
+
+    #[test]
+    fn a_small_disk_keeps_a_small_floor() {
+        assert_eq!(floor(8 << 20), 128 << 10);
+        assert_eq!(floor(1 << 40), 16 << 20);
+        assert!(!is_nearly_full(Path::new("/nowhere/at/all.db")), "a disk that does not say has room");
     }
 
     #[test]

@@ -97,12 +97,13 @@ impl<'t> Insert<'t> {
                 continue;
             }
             let id = self.row(instance, write, draft, content, head)?;
-            head = head.or(Some(id.seq()));
+            let seq = id.seq();
+            head = head.or(Some(seq));
             if let Some(key) = &draft.key {
                 self.remember(instance, key, id, write)?;
             }
             if write.keep_samples {
-                self.samples.entry(instance).or_default().push(id.seq());
+                self.samples.entry(instance).or_default().push(seq);
             }
             outcomes.push(Outcome::Stored(id));
         }

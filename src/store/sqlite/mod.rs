@@ -4,6 +4,7 @@ mod backup;
 mod checksum;
 mod connection;
 mod file;
+mod filter;
 mod insert;
 mod page;
 mod reader;
@@ -20,9 +21,9 @@ use std::time::Duration;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, TransactionBehavior, params};
 
+pub use self::filter::{Cursor, Filter, InvalidCursor, Order, Page};
 use self::insert::Insert;
 pub(super) use self::insert::Prepared;
-pub use self::page::{Cursor, Filter, InvalidCursor, Order, Page};
 pub use self::reader::Reader;
 pub(super) use self::retention::Progress;
 use super::error::{Failure, OpenError};

@@ -1,12 +1,12 @@
 //! Reading beside the writer, in this process or another one.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
-use super::page::{self, Filter, Page};
-use super::{backup, connection, file, row, samples};
+use super::filter::{Filter, Page};
+use super::{backup, connection, file, page, row, samples};
 use crate::incident::{Incident, IncidentId};
 use crate::store::error::ReadError;
 
@@ -65,9 +65,13 @@ impl Reader {
         file::size(&self.path)
     }
 
+    /// Closes what is open and unused: the last connection to a database clears away the files beside it.
+    pub(in crate::store) fn rest(&self) {
+        self.idle().clear();
+    }
+
     fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = idle().pop();
+        let kept = self.idle().pop();
         let db = match kept {
             Some(db) => db,
             None => connection::open_reader(&self.path)?,
@@ -75,11 +79,16 @@ impl Reader {
         let result = read(&db);
         // One that failed may be at fault itself; the next call opens a new one.
         if result.is_ok() {
-            let mut idle = idle();
+            let mut idle = self.idle();
             if idle.len() < IDLE {
                 idle.push(db);
             }
         }
         result
+    }
+
+    /// A list of connections is whole between any two statements here, so a poisoned lock is no reason to stop.
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
