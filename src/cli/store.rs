@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::config::Config;
 use crate::incident::Incident;
-use crate::store::{Filter, Reader};
+use crate::store::{Filter, Order, Reader};
 
 /// Incidents read at a time. The store ends a page earlier where they are large, so that memory stays flat.
 pub(super) const PAGE: usize = 256;
@@ -26,20 +26,22 @@ pub(super) fn open(config: &Path) -> anyhow::Result<Reader> {
     Ok(Reader::open(&file)?)
 }
 
-/// All incidents that pass a filter, read page by page as they are asked for. Ends after an error.
-pub(super) fn stream(reader: Reader, filter: Filter) -> impl Iterator<Item = anyhow::Result<Incident>> {
-    let mut next = Some(filter);
+/// All incidents that pass a filter, read page by page as they are asked for; ends after an error.
+///
+/// What comes in meanwhile is left out: oldest first, there would be no end on a busy gateway.
+pub(super) fn stream(reader: Reader, mut filter: Filter) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Incident>>> {
+    let newest = reader.page(&Filter { limit: 1, ..Filter::default() })?.incidents.first().map(|incident| incident.id.seq());
+    let mut goes_on = newest.is_some();
     let pages = std::iter::from_fn(move || {
-        let mut filter = next.take()?;
+        let newest = newest.filter(|_| goes_on)?;
+        goes_on = false;
         let page = match reader.page(&filter) {
             Ok(page) => page,
             Err(error) => return Some(vec![Err(error.into())]),
         };
-        if page.next.is_some() {
-            filter.cursor = page.next;
-            next = Some(filter);
-        }
-        Some(page.incidents.into_iter().map(Ok).collect())
+        goes_on = page.next.is_some_and(|cursor| filter.order == Order::NewestFirst || cursor.seq() < newest);
+        filter.cursor = page.next;
+        Some(page.incidents.into_iter().filter(|incident| incident.id.seq() <= newest).map(Ok).collect())
     });
-    pages.flatten()
+    Ok(pages.flatten())
 }

@@ -211,8 +211,8 @@ fn an_incident_is_shown_with_what_was_sent() {
     let id = gateway.post(r#"{"name":"N","n":1e400,"n":2}"#).ids().remove(0);
     let text = done(&run(gateway.folder(), &["incidents", "show", &id]));
     assert!(text.contains(&id) && text.contains("name      N\n") && text.contains("\n  \"n\": 1e400,\n  \"n\": 2,\n"), "{text}");
-    let json: Value = serde_json::from_str(&done(&run(gateway.folder(), &["incidents", "show", "--json", &id]))).unwrap();
-    assert_eq!(json["id"], id);
+    let json = done(&run(gateway.folder(), &["incidents", "show", "--json", &id]));
+    assert!(json.starts_with('{') && json.contains(&id) && json.contains(r#""n":1e400,"n":2"#), "{json}");
 
     let other = "0190b6c1-8f2a-7000-8000-0123456789ab";
     assert!(failed(&run(gateway.folder(), &["incidents", "show", other]), 1).contains(other));

@@ -61,6 +61,13 @@ pub struct Cursor {
     pub(super) seq: Seq,
 }
 
+impl Cursor {
+    /// The last incident that was looked at: all before it, in the cursor's order, were too.
+    pub fn seq(self) -> Seq {
+        self.seq
+    }
+}
+
 /// Not the text of a cursor.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor: take `next` of an earlier answer as it is")]
