@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::output::{self, note};
 use crate::config::{self, Access, Config, ConfigError, ConfigErrors, Instance};
-use crate::store::Reader;
+use crate::store;
 
 /// Check the configuration and what it points to; starts and changes nothing
 ///
@@ -21,8 +21,9 @@ impl Args {
             note(&format!("warning: {warning}"));
         }
         let mut errors = config::check_files(&config);
-        if let Err(message) = check_store(&config.store.path) {
-            errors.push(ConfigError { key: STORE.into(), line: config.line(STORE), message });
+        let is_usable = errors.iter().all(|error| error.key != STORE);
+        if is_usable && let Err(error) = store::check(&config.store.path) {
+            errors.push(ConfigError { key: STORE.into(), line: config.line(STORE), message: error.to_string() });
         }
         if !errors.is_empty() {
             return Err(ConfigErrors { path: config.path, errors }.into());
@@ -35,15 +36,6 @@ impl Args {
 
 /// The key of the store's file.
 const STORE: &str = "store.url";
-
-/// Whether a store that exists is one, without creating, migrating or locking it: a gateway may be running.
-/// Whether its file can be written is [`config::check_files`]'s to say.
-fn check_store(file: &Path) -> Result<(), String> {
-    if !file.is_file() {
-        return Ok(());
-    }
-    Reader::open(file).map(drop).map_err(|error| format!("{} cannot be opened as a store: {error}", file.display()))
-}
 
 fn summarise(out: &mut impl Write, config: &Config) -> std::io::Result<()> {
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
@@ -69,26 +61,5 @@ fn describe(instance: &Instance) -> String {
     match instance.listen {
         Some(address) => format!("{access}, also POST / on {address}"),
         None => access,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_store_that_is_not_there_yet_is_fine() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("hookgate.db");
-        assert_eq!(check_store(&file), Ok(()));
-        assert!(!file.exists(), "checking creates nothing");
-    }
-
-    #[test]
-    fn another_file_is_no_store() {
-        let folder = tempfile::tempdir().unwrap();
-        let text = folder.path().join("notes.txt");
-        std::fs::write(&text, "not a database, and long enough to be asked what it is".repeat(100)).unwrap();
-        assert!(check_store(&text).unwrap_err().contains("cannot be opened"));
     }
 }

@@ -45,3 +45,68 @@ pub(super) fn stream(reader: Reader, mut filter: Filter) -> anyhow::Result<impl 
     });
     Ok(pages.flatten())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::incident::Draft;
+    use crate::metrics::Metrics;
+    use crate::store::{Options, Store, Write};
+
+    /// Stores so many incidents in one commit.
+    async fn add(store: &Store, count: usize) {
+        let draft = Draft {
+            name: "n".into(),
+            kind: Some("t".into()),
+            occurred: None,
+            raw: Bytes::from_static(b"{}"),
+            key: None,
+            warnings: Vec::new(),
+        };
+        let write = Write {
+            instance: "a".into(),
+            headers: "{}".into(),
+            drafts: vec![draft; count],
+            keep_samples: false,
+            duplication_window: Duration::from_secs(1),
+        };
+        store.lane().commit(Arc::new(write)).await.unwrap();
+    }
+
+    fn open(folder: &Path) -> Store {
+        Store::open(Options { path: folder.join("x.db"), retention: None, samples: 0, metrics: Arc::new(Metrics::new()) }).unwrap()
+    }
+
+    fn filter(order: Order, instance: &str) -> Filter {
+        Filter { order, instance: Some(instance.into()), kind: Some("t".into()), limit: 3, ..Filter::default() }
+    }
+
+    #[tokio::test]
+    async fn a_stream_goes_over_every_page_and_ends_at_what_was_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        add(&store, 10).await;
+        for order in [Order::OldestFirst, Order::NewestFirst] {
+            let before: Vec<_> = stream(store.reader(), filter(order, "a")).unwrap().map(|found| found.unwrap().id).collect();
+            assert!(before.is_sorted_by_key(|id| if order == Order::OldestFirst { id.seq().0 } else { -id.seq().0 }));
+            let mut found = stream(store.reader(), filter(order, "a")).unwrap();
+            assert_eq!(found.next().unwrap().unwrap().id, before[0]);
+            add(&store, 10).await;
+            assert_eq!(found.map(|found| found.unwrap().id).collect::<Vec<_>>(), before[1..], "{order:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_without_a_match_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        assert_eq!(stream(store.reader(), filter(Order::OldestFirst, "a")).unwrap().count(), 0, "an empty store");
+        add(&store, 10).await;
+        assert_eq!(stream(store.reader(), filter(Order::OldestFirst, "other")).unwrap().count(), 0);
+    }
+}
