@@ -23,9 +23,9 @@ pub(super) fn print_lines<E>(incidents: impl Iterator<Item = Result<Incident, E>
 where
     anyhow::Error: From<E>,
 {
-    let mut out = stdout();
+    let (mut out, mut objects) = (stdout(), Objects::new());
     for incident in incidents {
-        write_object(&mut out, &incident?)?;
+        objects.write(&mut out, &incident?)?;
         out.write_all(b"\n")?;
     }
     Ok(out.flush()?)
@@ -36,24 +36,36 @@ pub(super) fn print_array<E>(incidents: impl Iterator<Item = Result<Incident, E>
 where
     anyhow::Error: From<E>,
 {
-    let mut out = stdout();
+    let (mut out, mut objects) = (stdout(), Objects::new());
     let mut separator = "[\n";
     for incident in incidents {
         out.write_all(separator.as_bytes())?;
-        write_object(&mut out, &incident?)?;
+        objects.write(&mut out, &incident?)?;
         separator = ",\n";
     }
     out.write_all(if separator == "[\n" { b"[]\n" } else { b"\n]\n" })?;
     Ok(out.flush()?)
 }
 
-fn write_object(out: &mut impl Write, incident: &Incident) -> io::Result<()> {
-    let mut json = Vec::new();
-    incident.write_json(&mut json);
-    make_one_line(&mut json);
-    match std::str::from_utf8(&json) {
-        Ok(text) if io::stdout().is_terminal() => out.write_all(visible_json(text).as_bytes()),
-        _ => out.write_all(&json),
+/// Writes one object without a line break.
+struct Objects {
+    is_terminal: bool,
+    json: Vec<u8>,
+}
+
+impl Objects {
+    fn new() -> Self {
+        Self { is_terminal: io::stdout().is_terminal(), json: Vec::new() }
+    }
+
+    fn write(&mut self, out: &mut impl Write, incident: &Incident) -> io::Result<()> {
+        self.json.clear();
+        incident.write_json(&mut self.json);
+        make_one_line(&mut self.json);
+        match std::str::from_utf8(&self.json) {
+            Ok(text) if self.is_terminal => out.write_all(visible_json(text).as_bytes()),
+            _ => out.write_all(&self.json),
+        }
     }
 }
 

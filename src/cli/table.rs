@@ -7,7 +7,9 @@ use super::terminal::visible;
 
 /// Longest cell in characters. Longer ones are the work of a broken or hostile sender and would only pad every other row.
 const MAX_CELL: usize = 500;
-/// Columns the last column keeps on a terminal that is too narrow for all of them; the lines then wrap.
+/// Columns that the last column is given before others are shown beside it: the beginning of most titles.
+const WISHED_LAST: u16 = 24;
+/// Columns that the last column keeps when all others that may go have gone; a line then wraps.
 const MIN_LAST: u16 = 16;
 
 /// Blanks between two columns.
@@ -39,7 +41,7 @@ pub(super) fn render<const N: usize>(header: [&str; N], rows: &[[String; N]], wi
 fn fit(table: &mut Table, width: u16, may_go: &[usize]) {
     let mut widths = table.column_max_content_widths();
     let Some(last) = widths.pop() else { return };
-    let mut needed = widths.iter().map(|width| width.saturating_add(GAP)).fold(last.min(MIN_LAST), u16::saturating_add);
+    let mut needed = widths.iter().map(|width| width.saturating_add(GAP)).fold(last.min(WISHED_LAST), u16::saturating_add);
     let mut constraints = vec![ColumnConstraint::ContentWidth; widths.len()];
     for &index in may_go.iter().filter(|&&index| index < widths.len()) {
         if needed <= width {
@@ -103,9 +105,9 @@ mod tests {
         let rows = rows(&["a long enough name"]);
         let header = |width| render(["first", "second", "name"], &rows, Some(width), &[1, 0]).lines().next().unwrap().to_owned();
         assert_eq!(header(33), "FIRST  SECOND  NAME");
-        assert_eq!(header(31), "FIRST  SECOND  NAME");
-        assert_eq!(header(30), "FIRST  NAME");
-        assert_eq!(header(22), "NAME");
+        assert_eq!(header(32), "FIRST  NAME");
+        assert_eq!(header(25), "FIRST  NAME");
+        assert_eq!(header(24), "NAME");
     }
 
     #[test]
