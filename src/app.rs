@@ -1,1 +1,225 @@
-//! The gateway as a whole.
+//! The gateway as a whole: the only place, with `cli`, that knows all the parts and reads the configuration.
+//!
+//! Threads: the caller's thread accepts connections and waits for signals; one thread a core, each with a runtime of its
+//! own, serves them; the store has its writer; the admin listener has its own thread, so that it answers when the others
+//! cannot.
+
+mod build;
+mod overview;
+mod reception;
+mod workers;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::admin::{self, Admin};
+use crate::auth::Verifier;
+use crate::config::{self, Config};
+use crate::http::Entrance;
+use crate::listener::{self, Permits, TlsError};
+use crate::metrics::Metrics;
+use crate::rejections::Rejections;
+use crate::store::{self, OpenError, Store};
+use overview::Overview;
+use reception::{Clerk, Reception};
+use workers::Workers;
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// An address cannot be listened on.
+    #[error("{what}: cannot listen on {address}: {source}")]
+    Bind {
+        /// The configuration's key.
+        what: String,
+        /// As configured.
+        address: SocketAddr,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An instance cannot be built from its configuration.
+    #[error(transparent)]
+    Build(#[from] build::BuildError),
+    /// The system refused threads, descriptors or the like.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Why the gateway ended other than by a signal.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Going on could acknowledge what is not durable.
+    #[error("the store failed and the gateway stops: {0}")]
+    Store(Arc<str>),
+    /// Signals cannot be waited for.
+    #[error("cannot wait for signals: {0}")]
+    Signals(#[from] io::Error),
+}
+
+/// One address that is listened on.
+#[derive(Clone, Debug)]
+pub struct BoundAddress {
+    /// What answers there, such as `entrance`, `instance my_instance_01` or `admin`.
+    pub what: String,
+    /// The one instance that answers there, on a port of its own.
+    pub instance: Option<String>,
+    /// With the real port.
+    pub address: SocketAddr,
+    /// Where to post or look, with `<name>` where it differs by instance.
+    pub url: String,
+}
+
+impl BoundAddress {
+    /// Scheme, host and port.
+    pub fn origin(&self) -> &str {
+        let host = self.url.find("://").map_or(0, |scheme| scheme + 3);
+        let end = self.url[host..].find('/').map_or(self.url.len(), |path| host + path);
+        &self.url[..end]
+    }
+}
+
+/// A gateway that listens but does not answer yet.
+#[derive(Debug)]
+pub struct Gateway {
+    runtime: Runtime,
+    workers: Workers,
+    receptions: Vec<Reception>,
+    entrance: Arc<Entrance>,
+    permits: Arc<Permits>,
+    admin: Option<Admin>,
+    store: Store,
+    shutdown_grace: Duration,
+}
+
+impl Gateway {
+    /// Opens the store and every listener. Nothing is left behind when a part fails.
+    pub fn bind(config: &Config) -> Result<Self, StartError> {
+        raise_descriptor_limit();
+        let metrics = Arc::new(Metrics::new());
+        let store = Store::open(store::Options {
+            path: config.store.path.clone(),
+            retention: config.store.retention,
+            samples: config.store.samples,
+            metrics: Arc::clone(&metrics),
+        })?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let receptions = runtime.block_on(async { reception::bind_all(config) })?;
+        let rejections = Arc::new(Rejections::new(config.instances.iter().map(|instance| instance.name.as_str())));
+        let verifier = Arc::new(Verifier::new());
+        let site = build::site(config, &verifier, &metrics)?;
+        let entrance = Entrance::new(site, verifier, Arc::clone(&metrics), Arc::clone(&rejections));
+        let addresses: Vec<_> = receptions.iter().map(Reception::describe).collect();
+        let overview = Overview::new(config, &addresses, rejections, store.readiness());
+        let admin = config.admin.as_ref().map(|options| start_admin(options, &store, &metrics, overview)).transpose()?;
+        Ok(Self {
+            workers: Workers::start(&store)?,
+            permits: Permits::new(config.server.max_connections, metrics.connections.clone()),
+            shutdown_grace: config.server.shutdown_grace,
+            entrance: Arc::new(entrance),
+            runtime,
+            receptions,
+            admin,
+            store,
+        })
+    }
+
+    /// Every address, the admin listener last.
+    pub fn addresses(&self) -> Vec<BoundAddress> {
+        let mut addresses: Vec<_> = self.receptions.iter().map(Reception::describe).collect();
+        if let Some(admin) = &self.admin {
+            let address = admin.address();
+            addresses.push(BoundAddress { what: "admin".into(), instance: None, address, url: format!("http://{address}/") });
+        }
+        addresses
+    }
+
+    /// Serves until SIGTERM or SIGINT, then finishes what is in flight within `shutdown_grace`.
+    pub fn run_until_signal(self) -> Result<(), RunError> {
+        let mut signals = self.runtime.block_on(async { Signals::new() })?;
+        self.run_until(async move { signals.recv().await })
+    }
+
+    /// Serves until `end` is ready or the store fails for good.
+    pub fn run_until(self, end: impl Future<Output = ()>) -> Result<(), RunError> {
+        let Self { runtime, workers, receptions, entrance, permits, admin, store, shutdown_grace } = self;
+        let (stop, stopped) = watch::channel(false);
+        let failure = runtime.block_on(async {
+            let handles = Arc::new(workers.handles());
+            for Reception { bound, desk } in receptions {
+                let clerk = Clerk { desk, entrance: Arc::clone(&entrance), workers: Arc::clone(&handles), stop: stopped.clone() };
+                tokio::spawn(listener::accept(bound, Arc::clone(&permits), stopped.clone(), clerk));
+            }
+            let failure = tokio::select! {
+                () = end => None,
+                message = store.fatal() => Some(message),
+            };
+            tracing::info!("stopping: finishing what is in flight");
+            stop.send_replace(true);
+            if tokio::time::timeout(shutdown_grace, permits.all_closed()).await.is_err() {
+                tracing::warn!(?shutdown_grace, "connections were still open after the grace period and are cut");
+            }
+            failure
+        });
+        workers.stop();
+        if let Some(admin) = admin {
+            admin.stop();
+        }
+        store.close();
+        tracing::info!("stopped");
+        failure.map_or(Ok(()), |message| Err(RunError::Store(message)))
+    }
+}
+
+/// SIGTERM (service managers) and SIGINT (Ctrl-C).
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn start_admin(options: &config::Admin, store: &Store, metrics: &Arc<Metrics>, overview: Overview) -> Result<Admin, StartError> {
+    let started = Admin::start(admin::Options {
+        listen: options.listen,
+        token: options.token.clone(),
+        reader: store.reader(),
+        metrics: Arc::clone(metrics),
+        gateway: Arc::new(overview),
+    });
+    started.map_err(|source| StartError::Bind { what: "admin.listen".into(), address: options.listen, source })
+}
+
+/// A connection is a descriptor: the soft limit is often 1,024 where the hard one is far higher.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}

@@ -1,1 +1,26 @@
-//! Log set-up.
+//! Log set-up: text for a terminal, JSON for programs, always on standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Text, coloured on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging; later calls change nothing, so that tests may call it as often as they like.
+pub fn init(format: Format, level: LevelFilter) {
+    let colours = std::io::stderr().is_terminal();
+    let lines = fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(colours).with_target(false);
+    // An error here means that logging has been started before.
+    let _ = match format {
+        Format::Text => lines.try_init(),
+        Format::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+    };
+}

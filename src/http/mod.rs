@@ -1,1 +1,156 @@
-//! The entrance.
+//! The entrance: everything between a connection and an answer.
+//!
+//! [`Entrance::serve`] takes one accepted connection; `ingest` is the order of checks, readable top to bottom; `error` is the
+//! one place that picks a status.
+
+mod answer;
+mod body;
+mod connection;
+mod early;
+mod error;
+mod framing;
+mod ingest;
+mod request_id;
+mod route;
+mod traffic;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::HeaderName;
+use ipnet::IpNet;
+use prometheus_client::metrics::counter::Counter;
+
+use crate::auth::{Access, Throttle, Verifier};
+use crate::incident::Timestamp;
+use crate::intake::Rules;
+use crate::metrics::{InstanceLabel, Metrics, RequestLabels};
+use crate::rejections::Rejections;
+use body::Budget;
+pub use connection::{Protocol, Visit};
+use request_id::RequestIds;
+pub use route::Door;
+pub use traffic::Traffic;
+
+/// Limits of the entrance as a whole.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of one body, before and after unpacking.
+    pub max_body: u64,
+    /// Bytes of all bodies that are not answered yet.
+    pub max_body_in_flight: u64,
+    /// For a request's head to arrive, and for an idle connection to send another.
+    pub header_timeout: Duration,
+    /// For a body to arrive.
+    pub body_timeout: Duration,
+    /// Failed logins a minute, per address and instance; 0 switches the throttle off.
+    pub failed_logins_per_minute: u32,
+    /// Who may say in X-Forwarded-For whom they speak for.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// One named entrance, ready to serve.
+#[derive(Debug)]
+pub struct Instance {
+    name: Arc<str>,
+    access: Access,
+    asks_for_basic: bool,
+    secret_header: Option<HeaderName>,
+    rules: Rules,
+    keep_samples: bool,
+    duplication_window: Duration,
+    counters: Counters,
+}
+
+/// What an [`Instance`] is made of.
+#[derive(Debug)]
+pub struct InstanceOptions {
+    /// As in the URL.
+    pub name: Arc<str>,
+    /// Made by the same [`Verifier`] that the [`Entrance`] uses.
+    pub access: Access,
+    /// Whether a 401 carries `WWW-Authenticate: Basic`.
+    pub asks_for_basic: bool,
+    /// The header that holds the secret, kept out of incidents and rejections.
+    pub secret_header: Option<HeaderName>,
+    /// From bytes to incidents.
+    pub rules: Rules,
+    /// Whether stored incidents are kept as samples.
+    pub keep_samples: bool,
+    /// How long a duplication key is remembered.
+    pub duplication_window: Duration,
+}
+
+/// The counters of the hot path, looked up once.
+#[derive(Debug)]
+struct Counters {
+    ok: Counter,
+    incidents: Counter,
+    duplicates: Counter,
+}
+
+impl Instance {
+    /// An instance whose counters live in `metrics`.
+    pub fn new(options: InstanceOptions, metrics: &Metrics) -> Self {
+        let label = InstanceLabel { instance: options.name.to_string() };
+        let ok = RequestLabels { instance: label.instance.clone(), status: 200 };
+        Self {
+            counters: Counters {
+                ok: metrics.requests.get_or_create(&ok).clone(),
+                incidents: metrics.incidents.get_or_create(&label).clone(),
+                duplicates: metrics.duplicates.get_or_create(&label).clone(),
+            },
+            name: options.name,
+            access: options.access,
+            asks_for_basic: options.asks_for_basic,
+            secret_header: options.secret_header,
+            rules: options.rules,
+            keep_samples: options.keep_samples,
+            duplication_window: options.duplication_window,
+        }
+    }
+}
+
+/// What the configuration says about the entrance; replaced as a whole.
+#[derive(Debug)]
+pub struct Site {
+    /// By name.
+    pub instances: HashMap<Arc<str>, Arc<Instance>>,
+    /// For all of them.
+    pub limits: Limits,
+}
+
+/// The entrance: shared by all connections.
+pub struct Entrance {
+    site: ArcSwap<Site>,
+    verifier: Arc<Verifier>,
+    throttle: Throttle,
+    budget: Arc<Budget>,
+    metrics: Arc<Metrics>,
+    rejections: Arc<Rejections>,
+    request_ids: RequestIds,
+}
+
+impl Entrance {
+    /// An entrance that lets nobody in yet but those of `site`.
+    pub fn new(site: Site, verifier: Arc<Verifier>, metrics: Arc<Metrics>, rejections: Arc<Rejections>) -> Self {
+        Self {
+            throttle: Throttle::new(site.limits.failed_logins_per_minute),
+            budget: Budget::new(site.limits.max_body_in_flight, metrics.body_in_flight.clone()),
+            site: ArcSwap::from_pointee(site),
+            verifier,
+            metrics,
+            rejections,
+            request_ids: RequestIds::new(Timestamp::now()),
+        }
+    }
+}
+
+impl fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entrance").finish_non_exhaustive()
+    }
+}

@@ -149,9 +149,26 @@ impl Store {
         }
     }
 
+    /// Tells whether the store is writable, for as long as anybody wants to know.
+    pub fn readiness(&self) -> Readiness {
+        Readiness { queue: Arc::clone(&self.queue), health: self.health.clone() }
+    }
+
+    /// Refuses new commits, finishes those that wait, and leaves the database in one file. Blocks until then. Dropping does the same.
+    pub fn close(self) {}
+}
+
+/// Whether the store is writable; see [`Store::readiness`].
+#[derive(Clone)]
+pub struct Readiness {
+    queue: Arc<Queue>,
+    health: watch::Receiver<Health>,
+}
+
+impl Readiness {
     /// Whether the store takes a commit now: from the outcome of a commit less than a second ago, otherwise from a commit made for
     /// this question, however many ask. Fails after 2 s without an answer. Must be awaited on a tokio runtime with time enabled.
-    pub async fn ready(&self) -> Result<(), WriteError> {
+    pub async fn check(&self) -> Result<(), WriteError> {
         self.queue.check()?;
         let mut health = self.health.clone();
         let asked = Instant::now();
@@ -166,9 +183,12 @@ impl Store {
             Err(_) => Err(WriteError::Io(format!("no commit within {} s", HEALTH_PATIENCE.as_secs()).into())),
         }
     }
+}
 
-    /// Refuses new commits, finishes those that wait, and leaves the database in one file. Blocks until then. Dropping does the same.
-    pub fn close(self) {}
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readiness").finish_non_exhaustive()
+    }
 }
 
 impl Drop for Store {

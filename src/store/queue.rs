@@ -15,6 +15,8 @@ use super::sqlite::Prepared;
 
 /// Requests that may wait: at 30,000 a second more than half a second's worth. A sender that waits longer is better told to come back.
 pub(super) const CAPACITY: usize = 16_384;
+/// Bytes that may wait, for memory's sake: requests whose sender hung up wait as well, and count in no other budget.
+const CAPACITY_BYTES: usize = 256 << 20;
 /// Rows in one transaction, so that nobody stands behind a commit of more than some 20 ms.
 const BATCH_ROWS: usize = 4096;
 /// Bytes in one transaction, for the same reason: some 10 ms of writing.
@@ -48,6 +50,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     requests: VecDeque<Request>,
+    bytes: usize,
     probe: bool,
     /// Why nothing is taken any more.
     refusal: Option<WriteError>,
@@ -63,9 +66,13 @@ impl Queue {
     /// Hands a request to the writer, which from here on commits it whether or not anybody still waits for the answer.
     pub(super) fn push(&self, request: Request) -> Result<(), WriteError> {
         let mut state = self.open()?;
-        if state.requests.len() >= CAPACITY {
+        let bytes = request.prepared.bytes();
+        // An empty queue takes any request: what may be in one is bounded at the entrance.
+        let is_full = state.requests.len() >= CAPACITY || state.bytes + bytes > CAPACITY_BYTES;
+        if is_full && !state.requests.is_empty() {
             return Err(WriteError::QueueFull);
         }
+        state.bytes += bytes;
         state.requests.push_back(request);
         self.waiting.inc();
         self.wake(state);
@@ -97,6 +104,7 @@ impl Queue {
         let mut state = self.lock();
         state.refusal = Some(error);
         let requests = Vec::from(mem::take(&mut state.requests));
+        state.bytes = 0;
         self.waiting.dec_by(requests.len() as i64);
         requests
     }
@@ -119,6 +127,7 @@ impl Queue {
             state.is_asleep = false;
         }
         let requests = take_batch(&mut state.requests);
+        state.bytes -= requests.iter().map(|request| request.prepared.bytes()).sum::<usize>();
         self.waiting.dec_by(requests.len() as i64);
         Work { requests, probe: mem::take(&mut state.probe), closing: state.refusal.is_some() }
     }

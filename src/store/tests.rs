@@ -152,15 +152,15 @@ async fn a_full_disk_is_not_ready_and_heals_by_itself() {
     database.db.pragma_update(None, "max_page_count", pages + 35).unwrap();
     let store = Store::start(database, bench.options()).unwrap();
     let lane = store.lane();
-    store.ready().await.unwrap();
+    store.readiness().check().await.unwrap();
     let filler = stored(&lane.commit(one(&"x".repeat(100_000))).await.unwrap())[0];
     let large = one(&"y".repeat(90_000));
     assert_eq!(lane.commit(Arc::clone(&large)).await, Err(WriteError::DiskFull));
-    assert_eq!(store.ready().await, Err(WriteError::DiskFull));
+    assert_eq!(store.readiness().check().await, Err(WriteError::DiskFull));
 
     bench.shell().execute("DELETE FROM incident WHERE seq = ?1", [filler.seq().0]).unwrap();
     assert_eq!(stored(&lane.commit(large).await.unwrap()).len(), 1);
-    store.ready().await.unwrap();
+    store.readiness().check().await.unwrap();
 }
 
 #[tokio::test]
@@ -168,11 +168,12 @@ async fn being_ready_takes_a_real_commit() {
     let bench = Bench::new();
     let store = open(&bench);
     assert_eq!(bench.count("SELECT count(*) FROM meta WHERE name = 'probed'"), 0);
-    let (a, b) = tokio::join!(store.ready(), store.ready());
+    let readiness = store.readiness();
+    let (a, b) = tokio::join!(readiness.check(), readiness.check());
     assert_eq!((a, b), (Ok(()), Ok(())));
     assert_eq!(bench.count("SELECT count(*) FROM meta WHERE name = 'probed'"), 1);
     bench.set_time(0);
-    store.ready().await.unwrap();
+    store.readiness().check().await.unwrap();
     assert_ne!(bench.count("SELECT value FROM meta WHERE name = 'probed'"), 0, "not a second one within a second");
     store.queue.close();
 }
@@ -190,7 +191,7 @@ async fn a_panic_of_the_writer_is_fatal_and_acknowledges_nothing() {
     assert!(matches!(lane.commit(one("{}")).await, Err(WriteError::Io(_))));
     assert!(store.fatal().await.contains("panicked"));
     assert!(matches!(lane.commit(one("{}")).await, Err(WriteError::Io(_))), "nothing more is taken");
-    assert!(store.ready().await.is_err());
+    assert!(store.readiness().check().await.is_err());
     store.close();
     assert_eq!(bench.all().len(), 1);
 }

@@ -1,0 +1,108 @@
+//! The threads that serve connections: one a core, each with a single-threaded runtime and a lane to the store.
+
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use crate::listener::Permit;
+use crate::store::{Lane, Store};
+
+/// Threads of one worker for what may not hold up its connections: large bodies and Argon2id, both bounded elsewhere too.
+const BLOCKING_THREADS: usize = 8;
+
+/// A peer that takes nothing of an answer for so long (in milliseconds) is gone, or means harm.
+const UNREAD_TIMEOUT_MS: u32 = 30_000;
+
+/// One serving thread.
+#[derive(Debug)]
+struct Worker {
+    handle: Handle,
+    lane: Lane,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// All serving threads.
+#[derive(Debug)]
+pub(super) struct Workers(Vec<Worker>);
+
+/// Hands connections to the workers in turn.
+#[derive(Debug)]
+pub(super) struct Handles {
+    workers: Vec<(Handle, Lane)>,
+    next: AtomicUsize,
+}
+
+impl Workers {
+    pub(super) fn start(store: &Store) -> io::Result<Self> {
+        let cores = std::thread::available_parallelism()?.get();
+        (0..cores).map(|number| Worker::start(number, store)).collect::<io::Result<_>>().map(Self)
+    }
+
+    pub(super) fn handles(&self) -> Handles {
+        let workers = self.0.iter().map(|worker| (worker.handle.clone(), worker.lane.clone())).collect();
+        Handles { workers, next: AtomicUsize::new(0) }
+    }
+
+    /// Cuts what is still open and waits for the threads to end.
+    pub(super) fn stop(self) {
+        let (stops, threads): (Vec<_>, Vec<_>) = self.0.into_iter().map(|worker| (worker.stop, worker.thread)).unzip();
+        drop(stops);
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a serving thread panicked");
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn start(number: usize, store: &Store) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
+        let handle = runtime.handle().clone();
+        let lane = {
+            let _entered = handle.enter();
+            store.lane()
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new().name(format!("entrance-{number}")).spawn(move || {
+            // Ends when the sender is dropped; there is nothing to receive.
+            let _ = runtime.block_on(stopped);
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { handle, lane, stop, thread })
+    }
+}
+
+impl Handles {
+    /// Serves `stream` on the next worker, its socket registered with that worker's own poller.
+    pub(super) fn spawn<F>(&self, stream: TcpStream, permit: Permit, serve: impl FnOnce(TcpStream, Lane) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
+        let (handle, lane) = &self.workers[turn];
+        let lane = lane.clone();
+        handle.spawn(async move {
+            match adopt(stream) {
+                Ok(stream) => serve(stream, lane).await,
+                Err(error) => tracing::error!(%error, "cannot serve a connection"),
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// Moves a stream to the current runtime.
+fn adopt(stream: TcpStream) -> io::Result<TcpStream> {
+    let stream = TcpStream::from_std(stream.into_std()?)?;
+    // Answers are small and complete: nothing is won by waiting for more to send.
+    stream.set_nodelay(true)?;
+    rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_TIMEOUT_MS)?;
+    Ok(stream)
+}

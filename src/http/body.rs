@@ -1,0 +1,159 @@
+//! Reading a body within its limits: size, time, and a budget over all requests.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Frame, Incoming};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::{Instant, timeout_at};
+
+use super::error::Refused;
+use super::traffic::Traffic;
+
+/// How much of a refused body is still read, so that the caller, who may write it all before reading, sees the answer.
+const DRAIN_BYTES: u64 = 1 << 20;
+/// How long that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// A third of the total time without a single byte means that nobody is there any more.
+const IDLE_SHARE: u32 = 3;
+
+/// A budget of body bytes over all requests in flight.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limit: u64,
+    used: AtomicU64,
+    gauge: Gauge,
+}
+
+impl Budget {
+    pub(super) fn new(limit: u64, gauge: Gauge) -> Arc<Self> {
+        Arc::new(Self { limit, used: AtomicU64::new(0), gauge })
+    }
+
+    pub(super) fn reserve(self: &Arc<Self>) -> Reserved {
+        Reserved { budget: Arc::clone(self), bytes: 0 }
+    }
+}
+
+/// One request's part of the [`Budget`]; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Reserved {
+    /// Takes `bytes` more, or says that there is no room.
+    pub(super) fn grow(&mut self, bytes: u64) -> Result<(), Refused> {
+        let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+        self.budget.gauge.inc_by(bytes as i64);
+        if before + bytes > self.budget.limit { Err(Refused::OverBudget) } else { Ok(()) }
+    }
+
+    /// Takes as much more as makes `bytes` in all.
+    pub(super) fn grow_to(&mut self, bytes: u64) -> Result<(), Refused> {
+        self.grow(bytes.saturating_sub(self.bytes))
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.gauge.dec_by(self.bytes as i64);
+    }
+}
+
+/// Reads the whole body: at most `max` bytes, within `time`, and never silent for a third of it.
+pub(super) async fn collect(
+    body: &mut Incoming,
+    max: u64,
+    time: Duration,
+    reserved: &mut Reserved,
+    traffic: &Traffic,
+) -> Result<Bytes, Refused> {
+    let announced = body.size_hint().exact();
+    if body.size_hint().lower() > max {
+        return Err(Refused::BodyTooLarge { limit: max });
+    }
+    let start = Instant::now();
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    loop {
+        let received = (first.len() + rest.len()) as u64;
+        let Some(frame) = next_frame(body, start, time, received).await? else { break };
+        // Trailers are not headers: what they say is not looked at.
+        let Ok(data) = frame.into_data() else { continue };
+        if received + data.len() as u64 > max {
+            return Err(Refused::BodyTooLarge { limit: max });
+        }
+        reserved.grow(data.len() as u64)?;
+        if !data.is_empty() {
+            traffic.explain();
+        }
+        if received == 0 {
+            first = data;
+            if announced == Some(first.len() as u64) {
+                break;
+            }
+            continue;
+        }
+        if rest.is_empty() {
+            rest.extend_from_slice(&std::mem::take(&mut first));
+        }
+        rest.extend_from_slice(&data);
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+async fn next_frame(body: &mut Incoming, start: Instant, time: Duration, received: u64) -> Result<Option<Frame<Bytes>>, Refused> {
+    // Most bodies arrive together with their head: then no timer is needed.
+    let mut frame = std::pin::pin!(body.frame());
+    let at_once = std::future::poll_fn(|cx| std::task::Poll::Ready(frame.as_mut().poll(cx))).await;
+    let frame = match at_once {
+        std::task::Poll::Ready(frame) => frame,
+        std::task::Poll::Pending => {
+            let deadline = (start + time).min(Instant::now() + time / IDLE_SHARE);
+            timeout_at(deadline, frame).await.map_err(|_| Refused::BodyTooSlow { received, after: start.elapsed() })?
+        }
+    };
+    frame.transpose().map_err(|source| Refused::BodyBroken { received, source })
+}
+
+/// Reads on after a refusal, in the background and within bounds, then drops the body (hyper closes what is not read).
+pub(super) fn drain(mut body: Incoming) {
+    if body.is_end_stream() {
+        return;
+    }
+    tokio::spawn(async move {
+        let deadline = Instant::now() + DRAIN_TIME;
+        let mut drained = 0;
+        while let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await {
+            drained += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if drained > DRAIN_BYTES {
+                return;
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_given_back() {
+        let budget = Budget::new(10, Gauge::default());
+        let mut one = budget.reserve();
+        assert!(one.grow(10).is_ok());
+        let mut two = budget.reserve();
+        assert!(matches!(two.grow(1), Err(Refused::OverBudget)));
+        drop((one, two));
+        assert_eq!(budget.gauge.get(), 0);
+        assert!(budget.reserve().grow(10).is_ok());
+    }
+}

@@ -1,0 +1,208 @@
+//! One request, top to bottom: framing, path, method, throttle, credentials, size, body, normalise, commit, answer.
+//!
+//! Nothing of a body is parsed before its sender was let in, and 200 is said only after the store's COMMIT returned.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+
+use super::answer::{self, Body};
+use super::error::Refused;
+use super::request_id::RequestId;
+use super::{Entrance, Instance, Site, Visit, body, framing, route};
+use crate::incident::{Draft, Timestamp};
+use crate::intake::{self, IntakeError};
+use crate::listener::client_address;
+use crate::metrics::{RejectionLabels, RequestLabels};
+use crate::rejections::{self, Rejection};
+use crate::store::{Outcome, Write};
+
+/// From here on a body is parsed off the threads that serve connections, because it would hold up everybody else for 0.1 ms
+/// or more. Packed ones always are: how large they become is not known.
+const LARGE_BODY: usize = 64 * 1024;
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request on its way through: what the log wants to know of it, good or bad.
+struct Passage<'a> {
+    id: RequestId,
+    site: Arc<Site>,
+    visit: &'a Visit,
+    head: Parts,
+    peer: IpAddr,
+}
+
+impl Entrance {
+    /// Answers one request.
+    pub(super) async fn answer(&self, request: Request<Incoming>, visit: &Visit) -> Response<Body> {
+        let _in_flight = visit.traffic.begin();
+        let (head, mut incoming) = request.into_parts();
+        let site = self.site.load_full();
+        let peer = client_address(visit.remote, &site.limits.trusted_proxies, &head.headers);
+        let mut passage = Passage { id: self.request_ids.next(), site, visit, head, peer };
+        let mut response = match self.ingest(&mut passage, &mut incoming).await {
+            Ok(response) => response,
+            Err(refused) => {
+                let response = self.refuse(&passage, &refused);
+                // Whoever waits for a 100 before sending is answered at once and need not send.
+                if !passage.head.headers.contains_key(header::EXPECT) {
+                    body::drain(incoming);
+                }
+                response
+            }
+        };
+        response.headers_mut().insert(X_REQUEST_ID, passage.id.header_value());
+        response
+    }
+
+    async fn ingest(&self, passage: &mut Passage<'_>, incoming: &mut Incoming) -> Result<Response<Body>, Refused> {
+        framing::check(&passage.head)?;
+        let instance = self.admit(passage).await?;
+        if passage.head.method != Method::POST {
+            instance.counters.ok.inc();
+            return Ok(answer::text_response(StatusCode::OK, format!("Hookgate instance {} is ready for POST.", instance.name)));
+        }
+        let limits = &passage.site.limits;
+        let mut reserved = self.budget.reserve();
+        let bytes = body::collect(incoming, limits.max_body, limits.body_timeout, &mut reserved, &passage.visit.traffic).await?;
+        let headers = std::mem::take(&mut passage.head.headers);
+        let (headers, drafts) = normalise(&instance, headers, bytes).await?;
+        passage.head.headers = headers;
+        let drafts = drafts?;
+        // What was packed takes more room now than it took on the way.
+        reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;
+        self.store(passage, &instance, drafts).await
+    }
+
+    /// Path, method, throttle, credentials: from a stranger to a sender of an instance.
+    async fn admit(&self, passage: &Passage<'_>) -> Result<Arc<Instance>, Refused> {
+        let head = &passage.head;
+        let name = route::instance_name(&passage.visit.door, head.uri.path())?;
+        if !matches!(head.method, Method::POST | Method::GET | Method::HEAD) {
+            return Err(Refused::Method(head.method.clone()));
+        }
+        self.throttle.check(passage.peer, name).map_err(|wait| Refused::Throttled(wait.0))?;
+        let instance = passage.instance();
+        match self.verifier.verify(instance.map(|instance| &instance.access), &head.headers).await {
+            // A stranger to the gateway is a stranger to this instance too: `verify` refuses where there is no instance.
+            Ok(_) => instance.cloned().ok_or_else(|| Refused::Internal("verified without an instance".into())),
+            Err(refusal) => {
+                let refused = Refused::Credentials(refusal);
+                if refused.status() == StatusCode::UNAUTHORIZED {
+                    self.throttle.failed(passage.peer, name);
+                }
+                Err(refused)
+            }
+        }
+    }
+
+    /// Commits, then answers.
+    async fn store(&self, passage: &Passage<'_>, instance: &Instance, drafts: Vec<Draft>) -> Result<Response<Body>, Refused> {
+        if drafts.is_empty() {
+            instance.counters.ok.inc();
+            let mut response = Response::new(Body::from("[]"));
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            return Ok(response);
+        }
+        let write = Arc::new(Write {
+            instance: Arc::clone(&instance.name),
+            headers: intake::headers_json(&passage.head.headers, instance.secret_header.as_ref()),
+            drafts,
+            keep_samples: instance.keep_samples,
+            duplication_window: instance.duplication_window,
+        });
+        let receipt = passage.visit.lane.commit(Arc::clone(&write)).await?;
+        let stored = receipt.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Stored(_))).count() as u64;
+        instance.counters.ok.inc();
+        instance.counters.incidents.inc_by(stored);
+        instance.counters.duplicates.inc_by(receipt.outcomes.len() as u64 - stored);
+        Ok(answer::stored_response(&instance.name, &write.drafts, &receipt))
+    }
+
+    /// The answer to a refused request; its true reason goes to the log, the metrics and the rejections.
+    fn refuse(&self, passage: &Passage<'_>, refused: &Refused) -> Response<Body> {
+        let instance = passage.instance();
+        let status = refused.status();
+        let path = passage.head.uri.path();
+        self.count_refused(instance.map(|instance| &*instance.name), status, refused.word());
+        let (id, peer, method) = (passage.id.as_str(), passage.peer, &passage.head.method);
+        let name = route::instance_name(&passage.visit.door, path).unwrap_or_default();
+        if status.is_server_error() {
+            tracing::error!(request_id = id, instance = name, %peer, %method, status = status.as_u16(), reason = %refused, "request refused");
+        } else {
+            tracing::warn!(request_id = id, instance = name, %peer, %method, status = status.as_u16(), reason = %refused, "request refused");
+        }
+        if let Some(instance) = instance {
+            let rejection = Rejection {
+                at: Timestamp::now(),
+                request_id: id.to_owned(),
+                status: status.as_u16(),
+                reason: refused.to_string(),
+                method: method.to_string(),
+                path: path.to_owned(),
+                peer,
+                headers: rejections::redacted(&passage.head.headers, instance.secret_header.as_ref()),
+            };
+            self.rejections.push(&instance.name, rejection);
+        }
+        let basic = instance.is_none_or(|instance| instance.asks_for_basic);
+        refused.response(&passage.head.headers, basic)
+    }
+
+    pub(super) fn count_refused(&self, instance: Option<&str>, status: StatusCode, word: &'static str) {
+        let instance = instance.unwrap_or_default().to_owned();
+        self.metrics.requests.get_or_create(&RequestLabels { instance: instance.clone(), status: status.as_u16() }).inc();
+        self.metrics.rejections.get_or_create(&RejectionLabels { instance, reason: word }).inc();
+    }
+}
+
+impl Passage<'_> {
+    /// The instance that the path names, if there is one.
+    fn instance(&self) -> Option<&Arc<Instance>> {
+        let name = route::instance_name(&self.visit.door, self.head.uri.path()).ok()?;
+        // Behind an instance's own door no other can be reached.
+        let is_behind_door = match &self.visit.door {
+            super::Door::Shared => true,
+            super::Door::Own(own) => **own == *name,
+        };
+        self.site.instances.get(name).filter(|_| is_behind_door)
+    }
+}
+
+/// From bytes to drafts; the headers are lent and come back.
+async fn normalise(
+    instance: &Arc<Instance>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<(HeaderMap, Result<Vec<Draft>, IntakeError>), Refused> {
+    let is_small = bytes.len() < LARGE_BODY && !headers.contains_key(header::CONTENT_ENCODING);
+    if is_small {
+        return Ok(read(instance, headers, bytes));
+    }
+    let instance = Arc::clone(instance);
+    let reading = tokio::task::spawn_blocking(move || read(&instance, headers, bytes));
+    reading.await.map_err(|error| Refused::Internal(format!("reading the body failed: {error}")))
+}
+
+fn read(instance: &Instance, headers: HeaderMap, bytes: Bytes) -> (HeaderMap, Result<Vec<Draft>, IntakeError>) {
+    let content_encoding = joined(&headers, header::CONTENT_ENCODING);
+    let body = intake::Body {
+        content_type: headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()),
+        content_encoding: content_encoding.as_deref(),
+        bytes,
+        headers: &headers,
+        secret_header: instance.secret_header.as_ref(),
+    };
+    let drafts = intake::read(body, &instance.rules);
+    (headers, drafts)
+}
+
+/// Every line of a header as one; none if it is not there.
+fn joined(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let mut lines = headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+    let first = lines.next()?.into_owned();
+    Some(lines.fold(first, |all, line| all + ", " + &line))
+}

@@ -1,0 +1,98 @@
+//! The accept loop: survives whatever a single connection does, backs off when the system runs out of something.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+
+use super::{Permit, Permits};
+
+/// Connections that the kernel completes while the loop is busy; the system's own limit (`somaxconn`) applies as well.
+const BACKLOG: u32 = 4096;
+/// Out of descriptors or memory: accepting again at once would only spin.
+const BACK_OFF: Duration = Duration::from_millis(50);
+/// A connection beyond the limit is told so, but not waited for.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+/// Connections being told so at once; further ones are closed without a word.
+const MOST_REFUSALS: usize = 64;
+
+/// A listening socket and its real address.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    /// With the port that the system chose, where 0 was asked for.
+    pub address: SocketAddr,
+}
+
+impl Bound {
+    /// Listens on `address`. Must be called inside a tokio runtime.
+    pub fn new(address: SocketAddr) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A restart must not wait for the connections of the run before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        Ok(Self { address: listener.local_addr()?, listener })
+    }
+}
+
+/// What is done with connections.
+pub trait Host {
+    /// Serves one, and drops the permit when it has ended.
+    fn serve(&self, stream: TcpStream, remote: SocketAddr, permit: Permit);
+
+    /// The whole HTTP answer to one that is beyond the limit; none: it is closed without a word.
+    fn refusal(&self, remote: SocketAddr) -> Option<Vec<u8>>;
+}
+
+/// Accepts until `stop` turns true.
+pub async fn accept(bound: Bound, permits: Arc<Permits>, mut stop: watch::Receiver<bool>, host: impl Host) {
+    let refusals = Permits::new(MOST_REFUSALS, prometheus_client::metrics::gauge::Gauge::default());
+    loop {
+        let accepted = tokio::select! {
+            accepted = bound.listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match accepted {
+            Ok((stream, remote)) => match permits.take() {
+                Some(permit) => host.serve(stream, remote, permit),
+                None => {
+                    if let Some(answer) = host.refusal(remote) {
+                        refuse(stream, answer, &refusals);
+                    }
+                }
+            },
+            Err(error) if is_per_connection(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, address = %bound.address, "cannot accept connections");
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+/// Errors of one connection that the peer gave up, not of the listener.
+fn is_per_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// Tells a connection beyond the limit to come back later.
+fn refuse(mut stream: TcpStream, answer: Vec<u8>, refusals: &Arc<Permits>) {
+    let Some(permit) = refusals.take() else { return };
+    tokio::spawn(async move {
+        let said = async {
+            stream.write_all(&answer).await?;
+            stream.shutdown().await?;
+            // Closing with unread bytes would reset the connection before the peer has read the answer.
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+        };
+        // Too slow, or gone: then there is nobody to tell.
+        let _ = tokio::time::timeout(REFUSAL_TIME, said).await;
+        drop(permit);
+    });
+}

@@ -1,0 +1,11 @@
+//! The one integration binary: the real gateway, over real sockets, on a port of its own for every test.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail loudly, like the test itself")]
+
+mod bodies;
+mod cli;
+mod crash;
+mod entrance;
+mod harness;
+mod hygiene;
+mod process;
