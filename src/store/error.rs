@@ -137,6 +137,14 @@ pub enum ReadError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// The file is there, but SQLite cannot read it.
+    #[error("the store {path} cannot be read: {source}; run this as the gateway's user, or restore a backup if the file is damaged")]
+    Unusable {
+        /// The database.
+        path: PathBuf,
+        /// SQLite's reason.
+        source: rusqlite::Error,
+    },
     /// Another program's database, or another version of ours.
     #[error("the store {path}: {reason}")]
     Schema {

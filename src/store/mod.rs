@@ -219,7 +219,7 @@ fn unreadable(path: &Path, error: ReadError) -> OpenError {
     let path = path.to_owned();
     match error {
         ReadError::Schema { reason, .. } => OpenError::Schema { path, reason },
-        ReadError::Sqlite(source) => OpenError::from_sqlite(path, source),
+        ReadError::Sqlite(source) | ReadError::Unusable { source, .. } => OpenError::from_sqlite(path, source),
         other => OpenError::Io { path, source: std::io::Error::other(other) },
     }
 }

@@ -57,6 +57,8 @@ fn make_durable(db: &Connection, path: &Path) -> Result<(), OpenError> {
     }
     // Checkpoints are ours to start: SQLite's own ignores what goes wrong in it, a failed fsync included.
     db.pragma_update(None, "wal_autocheckpoint", 0).map_err(failed)?;
+    // The same goes for the one on closing: after a failed fsync nothing more is written.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     db.pragma_update(None, "journal_size_limit", WAL_KEEP_BYTES).map_err(failed)
 }
 
@@ -99,6 +101,5 @@ pub(super) fn check(path: &Path) -> Result<(), OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(&resolved, flags).map_err(failed)?;
     harden(&db, READER_CACHE_KIB).map_err(failed)?;
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     schema::version(&db).map_err(failed)?.map(drop).map_err(|reason| OpenError::Schema { path: path.into(), reason })
 }

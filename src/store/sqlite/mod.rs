@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 pub use self::filter::{Cursor, Filter, InvalidCursor, Order, Page};
 use self::insert::Insert;
@@ -35,6 +36,10 @@ use crate::incident::{Seq, Timestamp};
 const CHECKPOINT_FRAMES: i64 = 1000;
 /// How long closing waits for readers before it leaves the write-ahead log to the next start.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+/// What can be done with the write-ahead log; each answers with its frames, and how many of them are copied.
+const LOOK: &str = "PRAGMA wal_checkpoint(NOOP)";
+const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+const COPY_AND_EMPTY: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 /// Names in the table `meta`.
 const LAST_SEQ: &str = "last_seq";
 const MAX_SKEW: &str = "max_skew";
@@ -127,21 +132,16 @@ impl Database {
 
     /// Copies the write-ahead log into the database once enough of it waits.
     pub(super) fn checkpoint(&mut self) -> Result<(), Failure> {
-        let (frames, copied) = self.wal_checkpoint("NOOP")?;
+        let (frames, copied) = self.wal(LOOK)?;
         if frames - copied >= CHECKPOINT_FRAMES {
-            self.wal_checkpoint("PASSIVE")?;
+            self.wal(COPY)?;
         }
         Ok(())
     }
 
-    /// Frames in the write-ahead log, and how many of them were copied.
-    fn wal_checkpoint(&self, mode: &'static str) -> rusqlite::Result<(i64, i64)> {
-        let mut statement = self.db.prepare_cached(match mode {
-            "NOOP" => "PRAGMA wal_checkpoint(NOOP)",
-            "PASSIVE" => "PRAGMA wal_checkpoint(PASSIVE)",
-            _ => "PRAGMA wal_checkpoint(TRUNCATE)",
-        })?;
-        statement.query_row((), |row| Ok((row.get(1)?, row.get(2)?)))
+    /// Frames in the write-ahead log, and how many of them are copied.
+    fn wal(&self, pragma: &str) -> rusqlite::Result<(i64, i64)> {
+        self.db.prepare_cached(pragma)?.query_row((), |row| Ok((row.get(1)?, row.get(2)?)))
     }
 
     /// Bytes of the database and its write-ahead log.
@@ -157,7 +157,9 @@ impl Database {
     /// Leaves one file behind, as far as readers let it.
     pub(super) fn close(self) -> Result<(), Failure> {
         self.db.busy_timeout(CLOSE_PATIENCE)?;
-        self.wal_checkpoint("TRUNCATE")?;
+        self.wal(COPY_AND_EMPTY)?;
+        // Now that nothing is in it, SQLite may delete the log with the last connection.
+        self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         Ok(())
     }
 
@@ -201,9 +203,11 @@ fn meta(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
 }
 
 fn set_meta(db: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
-    let mut statement: CachedStatement<'_> = db.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?;
+    let mut statement = db.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?;
     statement.execute(params![name, value]).map(drop)
 }
 
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;

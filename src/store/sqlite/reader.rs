@@ -1,5 +1,6 @@
 //! Reading beside the writer, in this process or another one.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,12 +27,16 @@ pub struct Reader {
 impl Reader {
     /// Opens a store that exists, whether or not a gateway runs on it.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let path = match file::resolve(path) {
-            Ok(path) if path.exists() => path,
+        let resolved = match file::resolve(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(ReadError::Io { path: path.into(), source: error }),
+            Ok(resolved) if resolved.exists() => resolved,
             _ => return Err(ReadError::Missing { path: path.into() }),
         };
-        let reader = Self { idle: Arc::default(), path };
-        reader.with(|_| Ok(()))?;
+        let reader = Self { idle: Arc::default(), path: resolved };
+        reader.with(|_| Ok(())).map_err(|error| match error {
+            ReadError::Sqlite(source) => ReadError::Unusable { path: path.into(), source },
+            other => other,
+        })?;
         Ok(reader)
     }
 
