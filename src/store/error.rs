@@ -42,7 +42,7 @@ pub enum OpenError {
     },
     /// Not an SQLite file, or one whose pages contradict each other.
     #[error(
-        "the store {path} is damaged or not a database: move it away and restore a backup (`hookgate backup` makes them), or start with a new file"
+        "the store {path} is damaged or not a database: move it away and restore a backup, or start with a new file"
     )]
     Damaged {
         /// The database.

@@ -290,3 +290,18 @@ async fn commits_are_counted() {
     }
     assert!(metrics.store_size.get() > 0);
 }
+
+#[tokio::test]
+async fn everything_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    fn sent<T: Send>(_: &T) {}
+    let bench = Bench::new();
+    let store = open(&bench);
+    let lane = store.lane();
+    shared(&store);
+    shared(&store.reader());
+    shared(&lane);
+    sent(&store.ready());
+    sent(&store.fatal());
+    sent(&lane.commit(one("{}")));
+}

@@ -28,7 +28,7 @@ pub enum SchemaError {
     },
     /// An earlier hookgate wrote it, and only the gateway migrates.
     #[error(
-        "has schema version {found}, and this program reads version {VERSION}: start this version of the gateway once, it migrates the store"
+        "has schema version {found}, and this program reads {VERSION}: start this version of the gateway once, it migrates the store"
     )]
     Older {
         /// Its version.
