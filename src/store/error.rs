@@ -41,9 +41,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Not an SQLite file, or one whose pages contradict each other.
-    #[error(
-        "the store {path} is damaged or not a database: move it away and restore a backup, or start with a new file"
-    )]
+    #[error("the store {path} is damaged or not a database: move it away and restore a backup, or start with a new file")]
     Damaged {
         /// The database.
         path: PathBuf,

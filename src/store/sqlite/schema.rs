@@ -27,9 +27,7 @@ pub enum SchemaError {
         found: i64,
     },
     /// An earlier hookgate wrote it, and only the gateway migrates.
-    #[error(
-        "has schema version {found}, and this program reads {VERSION}: start this version of the gateway once, it migrates the store"
-    )]
+    #[error("has schema version {found}, and this program reads {VERSION}: start this version of the gateway once, it migrates the store")]
     Older {
         /// Its version.
         found: i64,
