@@ -29,6 +29,9 @@ pub(super) fn post(url: &Uri, headers: HeaderMap, body: Vec<u8>) -> anyhow::Resu
     if url.scheme() != Some(&Scheme::HTTP) {
         bail!("cannot post to {url}: only http:// addresses are supported");
     }
+    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        bail!("the address must not hold a user or password: the instance's own are sent");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(async {
         tokio::time::timeout(ANSWER_TIMEOUT, exchange(url, headers, body))
@@ -112,6 +115,13 @@ mod tests {
         drop(listener);
         let error = post(&url, HeaderMap::new(), Vec::new()).err().unwrap();
         assert!(format!("{error:#}").contains("is the gateway running"), "{error:#}");
+    }
+
+    #[test]
+    fn credentials_in_the_address_are_refused_and_not_repeated() {
+        let url = Uri::from_static("http://alice:secret@127.0.0.1:1/");
+        let error = post(&url, HeaderMap::new(), Vec::new()).err().unwrap();
+        assert!(!format!("{error:#}").contains("secret"), "{error:#}");
     }
 
     #[test]
