@@ -62,9 +62,6 @@ pub enum RunError {
     /// Going on could acknowledge what is not durable.
     #[error("the store failed and the gateway stops: {0}")]
     Store(Arc<str>),
-    /// Signals cannot be waited for.
-    #[error("cannot wait for signals: {0}")]
-    Signals(#[from] io::Error),
 }
 
 /// One address that is listened on.
@@ -144,9 +141,14 @@ impl Gateway {
         addresses
     }
 
+    /// From here on SIGTERM and SIGINT end [`Gateway::run_until_signal`] instead of the process. To be called before anybody
+    /// is told that the gateway is there, so that the first signal finds it ready.
+    pub fn catch_signals(&self) -> io::Result<Signals> {
+        self.runtime.block_on(async { Signals::new() })
+    }
+
     /// Serves until SIGTERM or SIGINT, then finishes what is in flight within `shutdown_grace`.
-    pub fn run_until_signal(self) -> Result<(), RunError> {
-        let mut signals = self.runtime.block_on(async { Signals::new() })?;
+    pub fn run_until_signal(self, mut signals: Signals) -> Result<(), RunError> {
         self.run_until(async move { signals.recv().await })
     }
 
@@ -182,7 +184,8 @@ impl Gateway {
 }
 
 /// SIGTERM (service managers) and SIGINT (Ctrl-C).
-struct Signals {
+#[derive(Debug)]
+pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }

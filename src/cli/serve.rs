@@ -67,9 +67,10 @@ pub(super) fn serve(config: &Config, log: &LogOptions, greeting: impl FnOnce(&[B
         tracing::warn!("{warning}");
     }
     let gateway = Gateway::bind(config).map_err(|error| explain(error, config))?;
+    let signals = gateway.catch_signals()?;
     let addresses = gateway.addresses();
     announce(&addresses, &greeting(&addresses));
-    Ok(gateway.run_until_signal()?)
+    Ok(gateway.run_until_signal(signals)?)
 }
 
 /// A gateway does not end because nobody reads its standard output: errors here are let go.
