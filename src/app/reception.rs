@@ -8,12 +8,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::workers::Handles;
+use super::workers::{Handles, Seat};
 use super::{BoundAddress, StartError};
 use crate::config::{self, Config};
 use crate::http::{Door, Entrance, Protocol, Traffic, Visit};
 use crate::listener::{Bound, Host, Permit, Tls, TlsFiles};
-use crate::store::Lane;
 
 /// A listening socket with all that belongs to it.
 #[derive(Debug)]
@@ -73,7 +72,7 @@ impl Reception {
 impl Host for Clerk {
     fn serve(&self, stream: TcpStream, remote: SocketAddr, permit: Permit) {
         let (desk, entrance, stop) = (self.desk.clone(), Arc::clone(&self.entrance), self.stop.clone());
-        self.workers.spawn(stream, permit, move |stream, lane| desk.receive(stream, remote, lane, entrance, stop));
+        self.workers.spawn(stream, permit, move |stream, seat| desk.receive(stream, remote, seat, entrance, stop));
     }
 
     fn refusal(&self, remote: SocketAddr) -> Option<Vec<u8>> {
@@ -83,8 +82,10 @@ impl Host for Clerk {
 }
 
 impl Desk {
-    async fn receive(self, stream: TcpStream, remote: SocketAddr, lane: Lane, entrance: Arc<Entrance>, stop: watch::Receiver<bool>) {
-        let mut visit = Visit { remote: remote.ip(), door: self.door, lane, client: None, traffic: Arc::new(Traffic::default()) };
+    async fn receive(self, stream: TcpStream, remote: SocketAddr, seat: Seat, entrance: Arc<Entrance>, stop: watch::Receiver<bool>) {
+        let Seat { lane, timer } = seat;
+        let traffic = Arc::new(Traffic::default());
+        let mut visit = Visit { remote: remote.ip(), door: self.door, lane, timer, client: None, traffic };
         let Some(tls) = self.tls else {
             return entrance.serve(TokioIo::new(stream), Protocol::Http1, visit, stop).await;
         };

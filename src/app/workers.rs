@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use crate::http::CoarseTimer;
 use crate::listener::Permit;
 use crate::store::{Lane, Store};
 
@@ -18,11 +19,18 @@ const BLOCKING_THREADS: usize = 8;
 /// A peer that takes nothing of an answer for so long (in milliseconds) is gone, or means harm.
 const UNREAD_TIMEOUT_MS: u32 = 30_000;
 
+/// What belongs to one serving runtime.
+#[derive(Clone, Debug)]
+pub(super) struct Seat {
+    pub(super) lane: Lane,
+    pub(super) timer: CoarseTimer,
+}
+
 /// One serving thread.
 #[derive(Debug)]
 struct Worker {
     handle: Handle,
-    lane: Lane,
+    seat: Seat,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -34,7 +42,7 @@ pub(super) struct Workers(Vec<Worker>);
 /// Hands connections to the workers in turn.
 #[derive(Debug)]
 pub(super) struct Handles {
-    workers: Vec<(Handle, Lane)>,
+    workers: Vec<(Handle, Seat)>,
     next: AtomicUsize,
 }
 
@@ -45,7 +53,7 @@ impl Workers {
     }
 
     pub(super) fn handles(&self) -> Handles {
-        let workers = self.0.iter().map(|worker| (worker.handle.clone(), worker.lane.clone())).collect();
+        let workers = self.0.iter().map(|worker| (worker.handle.clone(), worker.seat.clone())).collect();
         Handles { workers, next: AtomicUsize::new(0) }
     }
 
@@ -65,9 +73,9 @@ impl Worker {
     fn start(number: usize, store: &Store) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
         let handle = runtime.handle().clone();
-        let lane = {
+        let seat = {
             let _entered = handle.enter();
-            store.lane()
+            Seat { lane: store.lane(), timer: CoarseTimer::start() }
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name(format!("entrance-{number}")).spawn(move || {
@@ -75,22 +83,22 @@ impl Worker {
             let _ = runtime.block_on(stopped);
             runtime.shutdown_background();
         })?;
-        Ok(Self { handle, lane, stop, thread })
+        Ok(Self { handle, seat, stop, thread })
     }
 }
 
 impl Handles {
     /// Serves `stream` on the next worker, its socket registered with that worker's own poller.
-    pub(super) fn spawn<F>(&self, stream: TcpStream, permit: Permit, serve: impl FnOnce(TcpStream, Lane) -> F + Send + 'static)
+    pub(super) fn spawn<F>(&self, stream: TcpStream, permit: Permit, serve: impl FnOnce(TcpStream, Seat) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
-        let (handle, lane) = &self.workers[turn];
-        let lane = lane.clone();
+        let (handle, seat) = &self.workers[turn];
+        let seat = seat.clone();
         handle.spawn(async move {
             match adopt(stream) {
-                Ok(stream) => serve(stream, lane).await,
+                Ok(stream) => serve(stream, seat).await,
                 Err(error) => tracing::error!(%error, "cannot serve a connection"),
             }
             drop(permit);

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::early::NamedErrors;
 use super::traffic::{Guarded, Traffic};
-use super::{Door, Entrance};
+use super::{CoarseTimer, Door, Entrance};
 use crate::store::Lane;
 
 /// The most header fields of a request; senders use a dozen, proxies add some.
@@ -45,6 +45,8 @@ pub struct Visit {
     pub door: Door,
     /// The way to the store from the runtime that serves the connection.
     pub lane: Lane,
+    /// The timers of that runtime.
+    pub timer: CoarseTimer,
     /// The subject of the verified client certificate.
     pub client: Option<Arc<str>>,
     /// What is known of its use; one a connection.
@@ -77,6 +79,7 @@ impl Entrance {
         IO: Read + Write + Unpin + Send + 'static,
     {
         let header_timeout = self.site.load().limits.header_timeout;
+        let timer = visit.timer.clone();
         let visit = Arc::new(visit);
         let io = NamedErrors::new(io, Arc::clone(&self), visit.remote);
         let service = service_fn(move |request| {
@@ -84,7 +87,7 @@ impl Entrance {
             async move { Ok::<_, Infallible>(entrance.answer(request, &visit).await) }
         });
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
+            .timer(timer)
             .header_read_timeout(header_timeout)
             .max_headers(MAX_HEADERS)
             .max_header_size(MAX_HEAD)

@@ -12,6 +12,7 @@ mod framing;
 mod ingest;
 mod request_id;
 mod route;
+mod timer;
 mod traffic;
 
 use std::collections::HashMap;
@@ -33,6 +34,7 @@ use body::Budget;
 pub use connection::{Protocol, Visit};
 use request_id::RequestIds;
 pub use route::Door;
+pub use timer::CoarseTimer;
 pub use traffic::Traffic;
 
 /// Limits of the entrance as a whole.
