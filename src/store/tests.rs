@@ -306,7 +306,7 @@ async fn everything_can_be_shared_between_threads() {
     shared(&store);
     shared(&store.reader());
     shared(&lane);
-    sent(&store.ready());
+    sent(&store.readiness().check());
     sent(&store.fatal());
     sent(&lane.commit(one("{}")));
 }
