@@ -20,6 +20,7 @@ mod store;
 mod table;
 mod terminal;
 mod times;
+mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,7 @@ enum Command {
     Samples(samples::Args),
     HashPassword(hash_password::Args),
     Backup(backup::Args),
+    Verify(verify::Args),
     Completions(completions::Args),
 }
 
@@ -84,6 +86,7 @@ impl Command {
             Self::Samples(args) => args.run(config),
             Self::HashPassword(args) => args.run(),
             Self::Backup(args) => args.run(config),
+            Self::Verify(args) => args.run(config),
             Self::Completions(args) => args.run(),
         }
     }

@@ -41,10 +41,15 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Not an SQLite file, or one whose pages contradict each other.
-    #[error("the store {path} is damaged or not a database: move it away and restore a backup, or start with a new file")]
+    #[error(
+        "the store {path} is damaged or not a database ({found}): move it and its -wal and -shm files away, then restore a backup or \
+         start with a new file; `hookgate verify` tells what can still be read"
+    )]
     Damaged {
         /// The database.
         path: PathBuf,
+        /// What SQLite found first.
+        found: String,
     },
     /// Another program's database, or another version of ours.
     #[error("the store {path}: {reason}")]
@@ -99,8 +104,12 @@ impl OpenError {
     }
 
     pub(super) fn from_sqlite(path: PathBuf, source: rusqlite::Error) -> Self {
+        // The file of the shared memory could not grow.
+        if source.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE) {
+            return Self::DiskFull { path };
+        }
         match source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged { path },
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged { path, found: source.to_string() },
             Some(ErrorCode::DiskFull) => Self::DiskFull { path },
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => Self::Permission { path },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::InUse { path },
@@ -187,6 +196,9 @@ pub enum ReadError {
     Sqlite(#[from] rusqlite::Error),
 }
 
+/// What an operator has to know.
+const AFTER_FSYNC: &str = "what is on it is unknown, so nothing more is written: look at the disk and the kernel's log, then start again";
+
 /// A failed transaction: what the requests in it are told, and what follows for the writer.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
@@ -222,8 +234,9 @@ impl From<rusqlite::Error> for Failure {
             }
             _ => Consequence::TryAgain,
         };
-        let error = match code {
-            ErrorCode::DiskFull => WriteError::DiskFull,
+        let error = match (code, consequence) {
+            (ErrorCode::DiskFull, _) => WriteError::DiskFull,
+            (_, Consequence::Fatal) => WriteError::Io(format!("{error} while forcing data to the disk; {AFTER_FSYNC}").into()),
             _ => WriteError::Io(error.to_string().into()),
         };
         Self { error, consequence }

@@ -34,7 +34,7 @@ pub use self::lane::Lane;
 use self::queue::Queue;
 use self::sqlite::Database;
 pub use self::sqlite::schema::SchemaError;
-pub use self::sqlite::{Cursor, Filter, InvalidCursor, Order, Page, Reader};
+pub use self::sqlite::{Cursor, Filter, InvalidCursor, Order, Page, Reader, Verification};
 use self::writer::{Health, Writer};
 use crate::incident::{Draft, IncidentId, Timestamp};
 use crate::metrics::Metrics;

@@ -57,7 +57,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     store.close();
     let mut left: Vec<_> = std::fs::read_dir(bench.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["x.db", "x.db.lock"], "the write-ahead log is cleared away");
+    assert_eq!(left, ["x.db", "x.db.ballast", "x.db.lock"], "the write-ahead log is cleared away");
     let store = open(&bench);
     assert_eq!(store.reader().incident(stored(&receipt)[0]).unwrap().unwrap().raw, b"{\"a\":1}");
 }
@@ -306,7 +306,9 @@ async fn everything_can_be_shared_between_threads() {
     shared(&store);
     shared(&store.reader());
     shared(&lane);
-    sent(&store.readiness().check());
+    let readiness = store.readiness();
+    shared(&readiness);
+    sent(&readiness.check());
     sent(&store.fatal());
     sent(&lane.commit(one("{}")));
 }

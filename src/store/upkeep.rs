@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::error::{Consequence, Failure};
+use super::error::{Consequence, Failure, WriteError};
 use super::sqlite::{Database, Progress};
 use crate::metrics::Metrics;
 
@@ -15,6 +15,8 @@ const KEYS_EVERY: Duration = Duration::from_secs(3600);
 const PAUSE_WHEN_BUSY: Duration = Duration::from_millis(20);
 /// How often to look at the size of the files and the room on the disk.
 const SURVEY_EVERY: Duration = Duration::from_secs(1);
+/// After a step failed, most likely for want of room.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The writer's diary.
 pub(super) struct Upkeep {
@@ -25,8 +27,8 @@ pub(super) struct Upkeep {
     is_nearly_full: bool,
     /// A commit has grown the write-ahead log since the last checkpoint was looked at.
     has_grown: bool,
-    /// The last step failed, and the log says so.
-    is_failing: bool,
+    /// The last step failed, and the log says so; from when on to try again.
+    failing: Option<Instant>,
 }
 
 impl Upkeep {
@@ -39,13 +41,19 @@ impl Upkeep {
             is_nearly_full: false,
             // What a crash left in the write-ahead log.
             has_grown: true,
-            is_failing: false,
+            failing: None,
         }
     }
 
     /// When [`Self::step`] has something to do at the latest.
-    pub(super) fn due(&self) -> Instant {
-        self.incidents_due.min(self.keys_due)
+    pub(super) fn due(&self, database: &Database) -> Instant {
+        let next = self.incidents_due.min(self.keys_due);
+        let next = self.failing.map_or(next, |until| next.max(until));
+        match self.surveyed {
+            // Space may come back while nobody sends.
+            Some(surveyed) if database.wants_room() => next.min(surveyed + SURVEY_EVERY),
+            _ => next,
+        }
     }
 
     /// Takes note of a commit.
@@ -54,33 +62,46 @@ impl Upkeep {
     }
 
     /// Whether the room that is left is kept for expiring and checkpointing; looked up at most once a second.
-    pub(super) fn is_nearly_full(&mut self, database: &Database) -> bool {
+    pub(super) fn is_nearly_full(&mut self, database: &mut Database) -> bool {
         self.survey(database);
         self.is_nearly_full
+    }
+
+    /// Takes note of a write that found no room.
+    pub(super) fn disk_is_full(&mut self, database: &mut Database) {
+        self.is_nearly_full = database.make_room();
     }
 
     /// Does a little of what is due. Fails if nothing may be written any more.
     pub(super) fn step(&mut self, database: &mut Database, is_busy: bool) -> Result<(), Arc<str>> {
         self.survey(database);
         let now = Instant::now();
+        if self.failing.is_some_and(|until| now < until) {
+            return Ok(());
+        }
         let outcome = self.checkpoint(database).and_then(|()| self.expire(database, now, is_busy));
         match outcome {
-            Ok(()) => self.is_failing = false,
+            Ok(()) => self.failing = None,
             Err(failure) if failure.consequence == Consequence::Fatal => return Err(failure.error.to_string().into()),
             Err(failure) => {
-                if !self.is_failing {
+                if self.failing.is_none() {
                     tracing::warn!(error = %failure.error, "upkeep of the store failed; commits go on, and it is tried again");
                 }
-                self.is_failing = true;
-                self.incidents_due = self.incidents_due.max(now + INCIDENTS_EVERY);
-                self.keys_due = self.keys_due.max(now + INCIDENTS_EVERY);
+                self.failing = Some(now + TRY_AGAIN_AFTER);
+                if failure.error == WriteError::DiskFull {
+                    self.disk_is_full(database);
+                }
             }
         }
         Ok(())
     }
 
     fn checkpoint(&mut self, database: &mut Database) -> Result<(), Failure> {
-        if std::mem::take(&mut self.has_grown) { database.checkpoint() } else { Ok(()) }
+        if self.has_grown {
+            database.checkpoint()?;
+            self.has_grown = false;
+        }
+        Ok(())
     }
 
     fn expire(&mut self, database: &mut Database, now: Instant, is_busy: bool) -> Result<(), Failure> {
@@ -97,7 +118,7 @@ impl Upkeep {
         Ok(())
     }
 
-    fn survey(&mut self, database: &Database) {
+    fn survey(&mut self, database: &mut Database) {
         let now = Instant::now();
         if self.surveyed.is_some_and(|at| now.duration_since(at) < SURVEY_EVERY) {
             return;

@@ -96,7 +96,7 @@ impl Writer {
 
     fn run(mut self) {
         loop {
-            let work = self.queue.take(self.upkeep.due());
+            let work = self.queue.take(self.upkeep.due(&self.database));
             let outcome = if !work.requests.is_empty() {
                 self.commit(work.requests)
             } else if work.probe {
@@ -120,7 +120,7 @@ impl Writer {
 
     /// Commits all of `requests` in one transaction and answers them. Fails if nothing may be written any more.
     fn commit(&mut self, requests: Vec<Request>) -> Result<(), Arc<str>> {
-        if self.upkeep.is_nearly_full(&self.database) {
+        if self.upkeep.is_nearly_full(&mut self.database) {
             self.note(Err(&WriteError::DiskFull));
             refuse(requests, &WriteError::DiskFull);
             return Ok(());
@@ -144,7 +144,7 @@ impl Writer {
     }
 
     fn probe(&mut self) -> Result<(), Arc<str>> {
-        if self.upkeep.is_nearly_full(&self.database) {
+        if self.upkeep.is_nearly_full(&mut self.database) {
             self.note(Err(&WriteError::DiskFull));
             return Ok(());
         }
@@ -164,6 +164,9 @@ impl Writer {
             Consequence::TryAgain | Consequence::Fatal => self.note(Err(&failure.error)),
         }
         refuse(requests, &failure.error);
+        if failure.error == WriteError::DiskFull {
+            self.upkeep.disk_is_full(&mut self.database);
+        }
         if failure.consequence == Consequence::Fatal { Err(failure.error.to_string().into()) } else { Ok(()) }
     }
 

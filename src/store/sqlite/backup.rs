@@ -4,10 +4,10 @@ use std::io;
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use rusqlite::{Connection, OpenFlags, ffi};
 use std::fs::{self, File};
 
-use super::{connection, file, schema};
+use super::{connection, file, schema, verify};
 use crate::store::error::ReadError;
 
 /// Pages in the copier's memory, in KiB; they go straight on to the disk.
@@ -60,10 +60,5 @@ fn fill(from: &Connection, partial: &Path, to: &Path) -> Result<(), ReadError> {
 fn check(copy: &Connection, to: &Path) -> Result<(), ReadError> {
     let damaged = |found: String| ReadError::BackupDamaged { path: to.into(), found };
     schema::check_readable(copy)?.map_err(|reason| damaged(reason.to_string()))?;
-    match copy.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0)) {
-        Ok(answer) if answer == "ok" => Ok(()),
-        Ok(found) => Err(damaged(found)),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Err(damaged(error.to_string())),
-        Err(error) => Err(error.into()),
-    }
+    verify::quick_check(copy)?.map_or(Ok(()), |found| Err(damaged(found)))
 }

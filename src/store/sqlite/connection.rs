@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{file, schema};
+use super::{file, schema, verify};
 use crate::store::error::{OpenError, ReadError};
 
 /// Older ones have the WAL-reset bug, which can lose committed rows.
@@ -36,6 +36,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     harden(&db, WRITER_CACHE_KIB).map_err(failed)?;
     // Before anything is changed in it.
     let version = schema::version(&db).map_err(failed)?.map_err(|reason| OpenError::Schema { path: path.into(), reason })?;
+    verify::look(&db, path)?;
     make_durable(&db, path)?;
     schema::migrate(&mut db, version).map_err(failed)?;
     Ok(db)
@@ -101,5 +102,6 @@ pub(super) fn check(path: &Path) -> Result<(), OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(&resolved, flags).map_err(failed)?;
     harden(&db, READER_CACHE_KIB).map_err(failed)?;
-    schema::version(&db).map_err(failed)?.map(drop).map_err(|reason| OpenError::Schema { path: path.into(), reason })
+    schema::version(&db).map_err(failed)?.map_err(|reason| OpenError::Schema { path: path.into(), reason })?;
+    verify::look(&db, &resolved)
 }

@@ -1,18 +1,14 @@
-//! The files of a store: who may read them, who holds them, how much room there is.
+//! The files of a store: who may read them, who holds them, how large they are.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::fs::{FlockOperation, flock};
 
 /// Incidents may hold anything a sender knows: the owner reads and writes, nobody else.
-const MODE: u32 = 0o600;
-/// Room kept free, so that expiring and checkpointing still work when the disk is full for incidents.
-const FLOOR_BYTES: u64 = 16 << 20;
-/// The same as a share of a small disk.
-const FLOOR_SHARE: u64 = 64;
+pub(super) const MODE: u32 = 0o600;
 
 /// The database's own absolute path: one database has one lock file, whatever links lead to it, and a name that begins with
 /// `file:` is never taken for a URI.
@@ -69,18 +65,6 @@ pub(super) fn size(database: &Path) -> u64 {
     [database.to_owned(), with_suffix(database, "-wal")].iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum()
 }
 
-/// Whether less room is left than is kept for expiring and checkpointing. A file system that does not say has room.
-pub(super) fn is_nearly_full(database: &Path) -> bool {
-    let Ok(disk) = statvfs(folder(database)) else { return false };
-    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-    bytes(disk.f_bavail) < floor(bytes(disk.f_blocks))
-}
-
-/// What is kept free on a disk of this size.
-fn floor(disk_bytes: u64) -> u64 {
-    FLOOR_BYTES.min(disk_bytes / FLOOR_SHARE)
-}
-
 /// Where an absolute path's file is.
 pub(super) fn folder(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
@@ -111,13 +95,6 @@ mod tests {
         create_or_tighten(&path).unwrap();
         assert_eq!(mode(&path), 0o600);
         assert!(create_private(&path).is_err(), "an existing file is never taken over");
-    }
-
-    #[test]
-    fn a_small_disk_keeps_a_small_floor() {
-        assert_eq!(floor(8 << 20), 128 << 10);
-        assert_eq!(floor(1 << 40), 16 << 20);
-        assert!(!is_nearly_full(Path::new("/nowhere/at/all.db")), "a disk that does not say has room");
     }
 
     #[test]

@@ -9,9 +9,11 @@ mod insert;
 mod page;
 mod reader;
 mod retention;
+mod room;
 mod row;
 mod samples;
 pub(super) mod schema;
+mod verify;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -27,6 +29,8 @@ use self::insert::Insert;
 pub(super) use self::insert::Prepared;
 pub use self::reader::Reader;
 pub(super) use self::retention::Progress;
+use self::room::Room;
+pub use self::verify::Verification;
 use super::error::{Failure, OpenError};
 use super::{Options, Receipt};
 use crate::incident::{Seq, Timestamp};
@@ -64,6 +68,7 @@ pub(super) struct Database {
     /// Row ids of instances. Cleared by a rollback, which may have taken back one of them.
     instances: HashMap<Arc<str>, i64>,
     sweep: retention::Sweep,
+    room: Room,
     /// Held for as long as this is the one gateway on the database.
     _lock: File,
 }
@@ -84,6 +89,7 @@ impl Database {
         let path = file::resolve(&options.path).map_err(io_failed)?;
         let lock = file::lock(&path).map_err(io_failed)?.ok_or_else(|| OpenError::InUse { path: path.clone() })?;
         file::create_or_tighten(&path).map_err(io_failed)?;
+        let room = Room::before_opening(&path);
         let db = connection::open_writer(&path)?;
         let marks = Marks::read(&db).map_err(|error| OpenError::from_sqlite(path.clone(), error))?;
         Ok(Self {
@@ -95,6 +101,7 @@ impl Database {
             marks,
             instances: HashMap::new(),
             sweep: retention::Sweep::default(),
+            room,
             _lock: lock,
         })
     }
@@ -149,9 +156,21 @@ impl Database {
         file::size(&self.path)
     }
 
-    /// Whether the room that is left is kept for expiring and checkpointing.
-    pub(super) fn is_nearly_full(&self) -> bool {
-        file::is_nearly_full(&self.path)
+    /// Whether the room that is left is kept for expiring and checkpointing. Makes the ballast where it is missing and fits.
+    pub(super) fn is_nearly_full(&mut self) -> bool {
+        self.room.is_nearly_full()
+    }
+
+    /// A write found no room: deletes the ballast, so that expiring and checkpointing have some. Returns whether what is left
+    /// is kept for them.
+    pub(super) fn make_room(&mut self) -> bool {
+        self.room.drop_ballast();
+        self.room.is_low()
+    }
+
+    /// Whether the ballast waits for room.
+    pub(super) fn wants_room(&self) -> bool {
+        !self.room.has_ballast()
     }
 
     /// Leaves one file behind, as far as readers let it.

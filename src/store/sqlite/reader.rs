@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use super::filter::{Filter, Page};
-use super::{backup, connection, file, page, row, samples};
+use super::{Verification, backup, connection, file, page, row, samples, verify};
 use crate::incident::{Incident, IncidentId};
 use crate::store::error::ReadError;
 
@@ -63,6 +63,12 @@ impl Reader {
     /// Makes a consistent, checked copy in a new file of mode 0600, while the gateway runs. Never overwrites.
     pub fn backup(&self, to: &Path) -> Result<(), ReadError> {
         self.with(|db| backup::make(db, to))
+    }
+
+    /// Reads everything and checks it: SQLite's structures, the checksum of every incident, what refers to it. Takes as long as
+    /// reading the whole file does, and a gateway's write-ahead log grows meanwhile.
+    pub fn verify(&self) -> Result<Verification, ReadError> {
+        self.with(verify::verify)
     }
 
     /// Bytes of the database and its write-ahead log.
