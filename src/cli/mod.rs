@@ -4,6 +4,7 @@
 //! do next. What a sender chose is escaped before it reaches a terminal.
 
 mod backup;
+mod cert;
 mod check;
 mod client;
 mod completions;
@@ -70,6 +71,7 @@ enum Command {
     Incidents(incidents::Args),
     Samples(samples::Args),
     HashPassword(hash_password::Args),
+    Cert(cert::Args),
     Backup(backup::Args),
     Verify(verify::Args),
     Completions(completions::Args),
@@ -85,6 +87,7 @@ impl Command {
             Self::Incidents(args) => args.run(config),
             Self::Samples(args) => args.run(config),
             Self::HashPassword(args) => args.run(),
+            Self::Cert(args) => args.run(config),
             Self::Backup(args) => args.run(config),
             Self::Verify(args) => args.run(config),
             Self::Completions(args) => args.run(),
