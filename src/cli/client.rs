@@ -1,14 +1,23 @@
-//! One HTTP request to a gateway, for `send`.
+//! One HTTP request to a gateway, for `send` and `check --live`.
 
+mod trust;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+pub(super) use trust::Trust;
 
 /// A gateway that listens accepts at once; this is for addresses that swallow packets.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,33 +33,56 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
-/// Posts a body and waits for the answer.
-pub(super) fn post(url: &Uri, headers: HeaderMap, body: Vec<u8>) -> anyhow::Result<Answer> {
-    if url.scheme() != Some(&Scheme::HTTP) {
-        bail!("cannot post to {url}: only http:// addresses are supported");
-    }
-    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+/// What is asked for.
+pub(super) struct Question {
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// Asks and waits for the answer. An `https` address needs somebody to trust.
+pub(super) fn ask(url: &Uri, question: Question, trust: Option<Trust>) -> anyhow::Result<Answer> {
+    let is_encrypted = match url.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => false,
+        Some(scheme) if *scheme == Scheme::HTTPS => true,
+        _ => bail!("{url} is not an http:// or https:// address"),
+    };
+    let authority = url.authority().with_context(|| format!("{url} has no host"))?;
+    if authority.as_str().contains('@') {
         bail!("the address must not hold a user or password: the instance's own are sent");
     }
+    let tls = match (is_encrypted, trust) {
+        (false, _) => None,
+        (true, Some(trust)) => Some(TlsConnector::from(Arc::new(trust.into_config()))),
+        (true, None) => bail!("{url} needs a certificate to trust, and none is configured: give one with --cacert"),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(async {
-        tokio::time::timeout(ANSWER_TIMEOUT, exchange(url, headers, body))
+        let exchange = async {
+            let stream = connect(authority, if is_encrypted { 443 } else { 80 }).await?;
+            match tls {
+                None => exchange(stream, url, authority, question).await,
+                Some(tls) => exchange(handshake(tls, stream, authority).await?, url, authority, question).await,
+            }
+        };
+        tokio::time::timeout(ANSWER_TIMEOUT, exchange)
             .await
             .with_context(|| format!("no answer from {url} within {} seconds", ANSWER_TIMEOUT.as_secs()))?
     })
 }
 
-async fn exchange(url: &Uri, headers: HeaderMap, body: Vec<u8>) -> anyhow::Result<Answer> {
-    let authority = url.authority().with_context(|| format!("{url} has no host"))?;
-    let stream = connect(authority).await?;
+async fn exchange<IO>(stream: IO, url: &Uri, authority: &Authority, question: Question) -> anyhow::Result<Answer>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.with_context(|| format!("cannot talk to {authority}"))?;
     // Its errors reach us through the request.
     tokio::spawn(connection);
 
     let path = url.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = Request::builder().method(Method::POST).uri(path).body(Full::new(Bytes::from(body)))?;
-    *request.headers_mut() = headers;
+    let mut request = Request::builder().method(question.method).uri(path).body(Full::new(Bytes::from(question.body)))?;
+    *request.headers_mut() = question.headers;
     request.headers_mut().insert(header::HOST, HeaderValue::from_str(authority.as_str())?);
 
     let answer = sender.send_request(request).await.with_context(|| format!("no answer from {url}"))?;
@@ -60,13 +92,27 @@ async fn exchange(url: &Uri, headers: HeaderMap, body: Vec<u8>) -> anyhow::Resul
     Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
-async fn connect(authority: &http::uri::Authority) -> anyhow::Result<TcpStream> {
-    // Brackets are part of an IPv6 address in a URL only.
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let port = authority.port_u16().unwrap_or(80);
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await;
+async fn connect(authority: &Authority, default_port: u16) -> anyhow::Result<TcpStream> {
+    let port = authority.port_u16().unwrap_or(default_port);
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host(authority), port))).await;
     let stream = connected.with_context(|| format!("{authority} does not answer within {} seconds", CONNECT_TIMEOUT.as_secs()))?;
     stream.with_context(|| format!("cannot connect to {authority}; is the gateway running (hookgate serve)?"))
+}
+
+async fn handshake(tls: TlsConnector, stream: TcpStream, authority: &Authority) -> anyhow::Result<TlsStream<TcpStream>> {
+    let name =
+        ServerName::try_from(host(authority).to_owned()).with_context(|| format!("{authority} is no name that a certificate has"))?;
+    tls.connect(name, stream).await.with_context(|| {
+        format!(
+            "no TLS connection to {authority}: does it have the configured certificate (the running gateway may still have an older one)? \
+             For a proxy in front, give its authority with --cacert"
+        )
+    })
+}
+
+/// Brackets are part of an IPv6 address in a URL only.
+fn host(authority: &Authority) -> &str {
+    authority.host().trim_start_matches('[').trim_end_matches(']')
 }
 
 #[cfg(test)]
@@ -75,6 +121,10 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+
+    fn post(url: &Uri, headers: HeaderMap, body: Vec<u8>) -> anyhow::Result<Answer> {
+        ask(url, Question { method: Method::POST, headers, body }, None)
+    }
 
     /// Serves one connection with a fixed answer and returns what was asked.
     fn serve_once(answer: &'static str) -> (Uri, std::thread::JoinHandle<String>) {
@@ -125,7 +175,9 @@ mod tests {
     }
 
     #[test]
-    fn https_is_refused_for_now() {
-        assert!(post(&Uri::from_static("https://127.0.0.1/"), HeaderMap::new(), Vec::new()).is_err());
+    fn https_needs_somebody_to_trust() {
+        let error = post(&Uri::from_static("https://127.0.0.1/"), HeaderMap::new(), Vec::new()).err().unwrap();
+        assert!(error.to_string().contains("--cacert"), "{error}");
+        assert!(post(&Uri::from_static("ftp://127.0.0.1/"), HeaderMap::new(), Vec::new()).is_err());
     }
 }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
-use super::client::{self, Answer};
+use super::client::{self, Answer, Question, Trust};
 use super::entrance::{self, Credentials};
 use super::output::{note, stdout};
 use super::terminal::visible_json;
@@ -26,7 +26,9 @@ const PASSWORD_VARIABLE: &str = "HOOKGATE_PASSWORD";
 #[command(after_help = "Examples:\n  hookgate send my_instance_01 event.json\n  \
                         echo '{\"name\": \"Test\"}' | hookgate send my_instance_01\n\n\
                         Where the configuration holds only the hash of a password, give the password itself in the\n\
-                        environment variable HOOKGATE_PASSWORD or with --password-stdin.")]
+                        environment variable HOOKGATE_PASSWORD or with --password-stdin.\n\n\
+                        Over TLS the other end must have exactly the configured certificate, whatever name it was reached by;\n\
+                        for a proxy in front: --url https://hooks.example.com/instance/execute/NAME --cacert its-ca.pem")]
 pub(super) struct Args {
     /// The instance
     name: String,
@@ -35,6 +37,9 @@ pub(super) struct Args {
     /// Post to this address instead of the configured one
     #[arg(long)]
     url: Option<Uri>,
+    /// Trust these authorities (PEM) and check the host name, rather than expect exactly the configured certificate
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
     /// Read the password from standard input (one line)
     #[arg(long, requires = "file")]
     password_stdin: bool,
@@ -51,7 +56,8 @@ impl Args {
             credentials = credentials.with_password(password);
         }
         let headers = headers(&credentials)?;
-        let answer = client::post(&url, headers, self.body()?)?;
+        let trust = self.trust(&config)?;
+        let answer = client::ask(&url, Question { method: Method::POST, headers, body: self.body()? }, trust)?;
         print(&answer)?;
         verdict(answer.status)
     }
@@ -62,6 +68,15 @@ impl Args {
         }
         let text = configured.context("the configured port is 0, so only the running gateway knows it: give what it printed with --url")?;
         text.parse().with_context(|| format!("cannot post to {text}"))
+    }
+
+    /// The gateway is known by its certificate, unless the person says otherwise.
+    fn trust(&self, config: &Config) -> anyhow::Result<Option<Trust>> {
+        match (&self.cacert, &config.server.tls) {
+            (Some(authorities), _) => Trust::authorities(authorities).map(Some),
+            (None, Some(tls)) => Trust::pin(&tls.certificate).map(Some),
+            (None, None) => Ok(None),
+        }
     }
 
     /// The person's, if it is needed or insisted on.
