@@ -7,6 +7,7 @@
 mod build;
 mod overview;
 mod reception;
+mod systemd;
 mod workers;
 
 use std::io;
@@ -27,6 +28,7 @@ use crate::rejections::Rejections;
 use crate::store::{self, OpenError, Store};
 use overview::Overview;
 use reception::{Clerk, Reception};
+use systemd::Inherited;
 use workers::Workers;
 
 /// Why the gateway did not start.
@@ -45,6 +47,9 @@ pub enum StartError {
         /// The system's word.
         source: io::Error,
     },
+    /// What the service manager passed does not fit the configuration.
+    #[error(transparent)]
+    Inherit(#[from] systemd::InheritError),
     /// A certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -102,6 +107,7 @@ pub struct Gateway {
 impl Gateway {
     /// Opens the store and every listener. Nothing is left behind when a part fails.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
+        let mut inherited = Inherited::take()?;
         raise_descriptor_limit();
         let metrics = Arc::new(Metrics::new());
         let store = Store::open(store::Options {
@@ -111,7 +117,8 @@ impl Gateway {
             metrics: Arc::clone(&metrics),
         })?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let receptions = runtime.block_on(async { reception::bind_all(config) })?;
+        let receptions = runtime.block_on(async { reception::bind_all(config, &mut inherited) })?;
+        inherited.finish()?;
         let rejections = Arc::new(Rejections::new(config.instances.iter().map(|instance| instance.name.as_str())));
         let verifier = Arc::new(Verifier::new());
         let site = build::site(config, &verifier, &metrics)?;
@@ -162,11 +169,14 @@ impl Gateway {
                 let clerk = Clerk { desk, entrance: Arc::clone(&entrance), workers: Arc::clone(&handles), stop: stopped.clone() };
                 tokio::spawn(listener::accept(bound, Arc::clone(&permits), stopped.clone(), clerk));
             }
+            tokio::spawn(systemd::watchdog(handles));
+            systemd::ready();
             let failure = tokio::select! {
                 () = end => None,
                 message = store.fatal() => Some(message),
             };
             tracing::info!("stopping: finishing what is in flight");
+            systemd::stopping(shutdown_grace);
             stop.send_replace(true);
             if tokio::time::timeout(shutdown_grace, permits.all_closed()).await.is_err() {
                 tracing::warn!(?shutdown_grace, "connections were still open after the grace period and are cut");

@@ -8,6 +8,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::systemd::Inherited;
 use super::workers::{Handles, Seat};
 use super::{BoundAddress, StartError};
 use crate::config::{self, Config};
@@ -37,15 +38,15 @@ pub(super) struct Clerk {
     pub(super) stop: watch::Receiver<bool>,
 }
 
-/// Listens on every configured address. Must be called inside a tokio runtime.
-pub(super) fn bind_all(config: &Config) -> Result<Vec<Reception>, StartError> {
+/// Listens on every configured address, by the sockets that the service manager has passed where there are. Must be called inside a tokio runtime.
+pub(super) fn bind_all(config: &Config, inherited: &mut Inherited) -> Result<Vec<Reception>, StartError> {
     let tls = config.server.tls.as_ref().map(load).transpose()?;
     let shared = config.server.listen.iter().map(|address| ("server.listen".to_owned(), *address, Door::Shared));
     let own = config.instances.iter().filter_map(|instance| {
         let address = instance.listen?;
         Some((format!("instance {:?}: listen", instance.name), address, Door::Own(instance.name.as_str().into())))
     });
-    let bind = |(what, address, door)| match Bound::new(address) {
+    let bind = |(what, address, door)| match inherited.claim(address).map_or_else(|| Bound::new(address), Bound::from_std) {
         Ok(bound) => Ok(Reception { bound, desk: Desk { door, tls: tls.clone(), handshake_timeout: config.server.handshake_timeout } }),
         Err(source) => Err(StartError::Bind { what, address, source }),
     };

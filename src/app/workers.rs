@@ -88,6 +88,16 @@ impl Worker {
 }
 
 impl Handles {
+    /// Waits until every worker has done something new; false if one has ended.
+    pub(super) async fn all_respond(&self) -> bool {
+        for (handle, _) in &self.workers {
+            if handle.spawn(async {}).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Serves `stream` on the next worker, its socket registered with that worker's own poller.
     pub(super) fn spawn<F>(&self, stream: TcpStream, permit: Permit, serve: impl FnOnce(TcpStream, Seat) -> F + Send + 'static)
     where

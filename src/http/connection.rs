@@ -25,6 +25,8 @@ const MAX_HEAD: usize = 16 * 1024;
 const MAX_BUFFER: usize = 64 * 1024;
 /// After this a connection is closed at the next quiet moment, so that load spreads again and nothing lives for ever.
 const MAX_AGE: Duration = Duration::from_secs(3600);
+/// For the first request of a connection that was accepted just before the gateway began to stop.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// What is in flight then may take as long as a slow body on a slow disk.
 const LAST_WORDS: Duration = Duration::from_secs(60);
 /// Requests at once on one HTTP/2 connection; more wait at the client.
@@ -80,6 +82,7 @@ impl Entrance {
     {
         let header_timeout = self.site.load().limits.header_timeout;
         let timer = visit.timer.clone();
+        let traffic = Arc::clone(&visit.traffic);
         let visit = Arc::new(visit);
         let io = NamedErrors::new(io, Arc::clone(&self), visit.remote);
         let service = service_fn(move |request| {
@@ -100,6 +103,13 @@ impl Entrance {
             ended = connection.as_mut() => return log_end(ended),
             () = age => {}
             _ = stop.wait_for(|stop| *stop) => {}
+        }
+        if traffic.is_unused() {
+            // Closed now, its client would see no answer at all; so a restart would lose what is on its way.
+            tokio::select! {
+                ended = connection.as_mut() => return log_end(ended),
+                () = tokio::time::sleep(FIRST_REQUEST) => {}
+            }
         }
         connection.as_mut().graceful_shutdown();
         finish(connection).await;

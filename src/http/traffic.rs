@@ -43,6 +43,11 @@ impl Traffic {
         self.unexplained.store(0, Ordering::Relaxed);
     }
 
+    /// Whether no request has come yet.
+    pub(super) fn is_unused(&self) -> bool {
+        self.begun.load(Ordering::Relaxed) == 0
+    }
+
     /// Whether nothing is in flight and nothing was since `seen`, which is brought up to date.
     pub(super) fn is_idle_since(&self, seen: &mut u64) -> bool {
         let (begun, ended) = (self.begun.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));

@@ -38,6 +38,13 @@ impl Bound {
         let listener = socket.listen(BACKLOG)?;
         Ok(Self { address: listener.local_addr()?, listener })
     }
+
+    /// Takes over a socket that listens already. Must be called inside a tokio runtime.
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        Ok(Self { address: listener.local_addr()?, listener })
+    }
 }
 
 /// What is done with connections.
