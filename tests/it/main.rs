@@ -5,7 +5,13 @@
 mod bodies;
 mod cli;
 mod crash;
+mod disk;
 mod entrance;
+mod faults;
+mod hangups;
 mod harness;
 mod hygiene;
 mod process;
+mod sender;
+mod steps;
+mod strace;

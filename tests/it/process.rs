@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+/// What was built with these tests.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_hookgate");
+
 /// `hookgate serve` in `folder`, killed when dropped.
 pub(crate) struct Process {
     child: Child,
@@ -14,19 +17,28 @@ pub(crate) struct Process {
 impl Process {
     /// Starts on the `hookgate.toml` in `folder` and waits until the entrance listens.
     pub(crate) fn serve(folder: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hookgate"))
-            .arg("serve")
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.arg("serve").current_dir(folder);
+        Self::start(command.stderr(Stdio::null()))
+    }
+
+    /// Starts a command that runs `hookgate serve` in the end, and waits until the entrance listens.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self::try_start(command).expect("the gateway prints its addresses")
+    }
+
+    /// The same; none if it ends before it listens.
+    pub(crate) fn try_start(command: &mut Command) -> Option<Self> {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Held from here on, so that a failed start leaves no process behind.
         let mut process = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        process.address = entrance_address(lines).expect("the gateway prints its addresses");
-        process
+        process.address = entrance_address(lines)?;
+        Some(process)
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: &str) {
