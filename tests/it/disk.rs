@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::harness::eventually;
 use crate::process::{PROGRAM, Process};
 use crate::sender::{CONFIG, Told, post};
+use crate::strace::skip;
 
 /// Size of the disk, in MiB. Floor and ballast are a 64th of it.
 const DISK_MIB: u64 = 32;
@@ -110,8 +111,7 @@ fn send_until_taken(process: &Process, acknowledged: &mut Vec<Told>) -> Duration
 #[test]
 fn a_full_disk_is_a_503_loses_nothing_and_heals_within_five_seconds() {
     let Some(disk) = Disk::mount() else {
-        eprintln!("SKIPPED: no tmpfs can be mounted here: it takes root, or user namespaces");
-        return;
+        return skip("no tmpfs can be mounted here: it takes root, or user namespaces");
     };
     std::fs::write(disk.path("hookgate.toml"), CONFIG).unwrap();
     let mut acknowledged = Vec::new();

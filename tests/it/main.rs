@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail loudly, like the test itself")]
 
+mod backup;
 mod bodies;
 mod cli;
 mod crash;
