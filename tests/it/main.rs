@@ -12,6 +12,7 @@ mod faults;
 mod hangups;
 mod harness;
 mod hygiene;
+mod power;
 mod process;
 mod sender;
 mod steps;
