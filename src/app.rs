@@ -7,13 +7,16 @@
 mod build;
 mod overview;
 mod reception;
+mod reload;
+mod renewal;
+mod silence;
 mod systemd;
 mod workers;
 
-use std::io;
+use std::collections::HashMap;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -21,13 +24,17 @@ use tokio::sync::watch;
 use crate::admin::{self, Admin};
 use crate::auth::Verifier;
 use crate::config::{self, Config};
-use crate::http::Entrance;
-use crate::listener::{self, Permits, TlsError};
+use crate::http::{Entrance, Site};
+use crate::listener::{Permits, TlsError};
 use crate::metrics::Metrics;
 use crate::rejections::Rejections;
 use crate::store::{self, OpenError, Store};
+use build::Builder;
 use overview::Overview;
-use reception::{Clerk, Reception};
+use reception::House;
+use reload::{Keeper, Shown};
+pub use reload::{ReloadError, Reloader};
+use silence::Silence;
 use systemd::Inherited;
 use workers::Workers;
 
@@ -96,12 +103,9 @@ impl BoundAddress {
 pub struct Gateway {
     runtime: Runtime,
     workers: Workers,
-    receptions: Vec<Reception>,
-    entrance: Arc<Entrance>,
-    permits: Arc<Permits>,
-    admin: Option<Admin>,
+    keeper: Keeper,
+    stop: watch::Sender<bool>,
     store: Store,
-    shutdown_grace: Duration,
 }
 
 impl Gateway {
@@ -116,75 +120,83 @@ impl Gateway {
             samples: config.store.samples,
             metrics: Arc::clone(&metrics),
         })?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let receptions = runtime.block_on(async { reception::bind_all(config, &mut inherited) })?;
-        inherited.finish()?;
-        let rejections = Arc::new(Rejections::new(config.instances.iter().map(|instance| instance.name.as_str())));
         let verifier = Arc::new(Verifier::new());
-        let site = build::site(config, &verifier, &metrics)?;
-        let entrance = Entrance::new(site, verifier, Arc::clone(&metrics), Arc::clone(&rejections));
-        let addresses: Vec<_> = receptions.iter().map(Reception::describe).collect();
-        let overview = Overview::new(config, &addresses, rejections, store.readiness());
-        let admin = config.admin.as_ref().map(|options| start_admin(options, &store, &metrics, overview)).transpose()?;
-        Ok(Self {
-            workers: Workers::start(&store)?,
+        let builder = Builder { verifier: Arc::clone(&verifier), metrics: Arc::clone(&metrics), reader: store.reader() };
+        let loaded = reload::load(&builder, config.clone(), None)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let workers = Workers::start(&store)?;
+        let rejections = Arc::new(Rejections::default());
+        let overview = Arc::new(Overview::new(Arc::clone(&rejections), store.readiness()));
+        let (stop, stopped) = watch::channel(false);
+        let nobody = Site { instances: HashMap::new(), limits: loaded.limits().clone() };
+        let house = House {
+            entrance: Arc::new(Entrance::new(nobody, verifier, Arc::clone(&metrics), Arc::clone(&rejections))),
+            workers: Arc::new(workers.handles()),
             permits: Permits::new(config.server.max_connections, metrics.connections.clone()),
-            shutdown_grace: config.server.shutdown_grace,
-            entrance: Arc::new(entrance),
-            runtime,
-            receptions,
-            admin,
-            store,
-        })
+            stop: stopped,
+        };
+        let silence = Silence::new(Arc::clone(&metrics));
+        let mut keeper = Keeper::new(config, builder, house, Shown { rejections, overview: Arc::clone(&overview), silence });
+        runtime.block_on(async { keeper.take_over(loaded, &mut inherited) })?;
+        inherited.finish()?;
+        keeper.admin = config.admin.as_ref().map(|options| start_admin(options, &store, &metrics, overview)).transpose()?;
+        Ok(Self { runtime, workers, keeper, stop, store })
     }
 
     /// Every address, the admin listener last.
     pub fn addresses(&self) -> Vec<BoundAddress> {
-        let mut addresses: Vec<_> = self.receptions.iter().map(Reception::describe).collect();
-        if let Some(admin) = &self.admin {
+        let mut addresses = self.keeper.receptions.describe();
+        if let Some(admin) = &self.keeper.admin {
             let address = admin.address();
             addresses.push(BoundAddress { what: "admin".into(), instance: None, address, url: format!("http://{address}/") });
         }
         addresses
     }
 
-    /// From here on SIGTERM and SIGINT end [`Gateway::run_until_signal`] instead of the process. To be called before anybody
-    /// is told that the gateway is there, so that the first signal finds it ready.
+    /// Asks the gateway, once it runs, to read its configuration again.
+    pub fn reloader(&self) -> Reloader {
+        self.keeper.reloader()
+    }
+
+    /// From here on SIGTERM and SIGINT end [`Gateway::run_until_signal`] instead of the process, and SIGHUP reloads the
+    /// configuration. To be called before anybody is told that the gateway is there, so that the first signal finds it ready.
     pub fn catch_signals(&self) -> io::Result<Signals> {
         self.runtime.block_on(async { Signals::new() })
     }
 
     /// Serves until SIGTERM or SIGINT, then finishes what is in flight within `shutdown_grace`.
     pub fn run_until_signal(self, mut signals: Signals) -> Result<(), RunError> {
-        self.run_until(async move { signals.recv().await })
+        let reloader = self.reloader();
+        self.run_until(async move {
+            while signals.recv().await == Signal::Hangup {
+                reloader.request();
+            }
+        })
     }
 
     /// Serves until `end` is ready or the store fails for good.
     pub fn run_until(self, end: impl Future<Output = ()>) -> Result<(), RunError> {
-        let Self { runtime, workers, receptions, entrance, permits, admin, store, shutdown_grace } = self;
-        let (stop, stopped) = watch::channel(false);
+        let Self { runtime, workers, mut keeper, stop, store } = self;
         let failure = runtime.block_on(async {
-            let handles = Arc::new(workers.handles());
-            for Reception { bound, desk } in receptions {
-                let clerk = Clerk { desk, entrance: Arc::clone(&entrance), workers: Arc::clone(&handles), stop: stopped.clone() };
-                tokio::spawn(listener::accept(bound, Arc::clone(&permits), stopped.clone(), clerk));
-            }
-            tokio::spawn(systemd::watchdog(handles));
+            keeper.open();
+            tokio::spawn(systemd::watchdog(Arc::clone(&keeper.house.workers)));
             systemd::ready();
             let failure = tokio::select! {
                 () = end => None,
                 message = store.fatal() => Some(message),
+                never = keeper.keep() => match never {},
             };
             tracing::info!("stopping: finishing what is in flight");
+            let shutdown_grace = keeper.config.server.shutdown_grace;
             systemd::stopping(shutdown_grace);
             stop.send_replace(true);
-            if tokio::time::timeout(shutdown_grace, permits.all_closed()).await.is_err() {
+            if tokio::time::timeout(shutdown_grace, keeper.house.permits.all_closed()).await.is_err() {
                 tracing::warn!(?shutdown_grace, "connections were still open after the grace period and are cut");
             }
             failure
         });
         workers.stop();
-        if let Some(admin) = admin {
+        if let Some(admin) = keeper.admin {
             admin.stop();
         }
         store.close();
@@ -193,34 +205,50 @@ impl Gateway {
     }
 }
 
-/// SIGTERM (service managers) and SIGINT (Ctrl-C).
+/// SIGTERM (service managers), SIGINT (Ctrl-C) and SIGHUP.
 #[derive(Debug)]
 pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+    has_terminal: bool,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    End,
+    Hangup,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            has_terminal: io::stderr().is_terminal(),
+        })
     }
 
-    async fn recv(&mut self) {
+    async fn recv(&mut self) -> Signal {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Signal::End,
+            _ = self.interrupt.recv() => Signal::End,
+            // From a terminal that was closed it means what it always meant: nobody is there any more.
+            _ = self.hangup.recv() => if self.has_terminal && !io::stderr().is_terminal() { Signal::End } else { Signal::Hangup },
         }
     }
 }
 
-fn start_admin(options: &config::Admin, store: &Store, metrics: &Arc<Metrics>, overview: Overview) -> Result<Admin, StartError> {
+fn start_admin(options: &config::Admin, store: &Store, metrics: &Arc<Metrics>, overview: Arc<Overview>) -> Result<Admin, StartError> {
     let started = Admin::start(admin::Options {
         listen: options.listen,
         token: options.token.clone(),
         reader: store.reader(),
         metrics: Arc::clone(metrics),
-        gateway: Arc::new(overview),
+        gateway: overview,
     });
     started.map_err(|source| StartError::Bind { what: "admin.listen".into(), address: options.listen, source })
 }

@@ -23,6 +23,12 @@ impl Timestamp {
     pub fn now() -> Self {
         Self(Utc::now().timestamp_millis())
     }
+
+    /// The same a tick ago at most (4 ms or less), for a fraction of the cost.
+    pub fn coarse() -> Self {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+        Self(time.tv_sec * 1000 + time.tv_nsec / 1_000_000)
+    }
 }
 
 /// RFC 3339 in UTC with milliseconds, such as `2026-01-31T08:00:00.123Z`.

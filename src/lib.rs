@@ -7,10 +7,11 @@
 //! ```
 //!
 //! [`listener`] accepts connections and knows who the peer really is, [`http`] holds the limits and the order of checks,
-//! [`auth`] decides who may come in, [`intake`] turns bytes into incidents, [`store`] makes them durable. [`incident`],
-//! [`secret`], [`metrics`] and [`rejections`] are leaves that everybody may use. Only [`app`] knows all the parts; only `app` and [`cli`]
+//! [`auth`] decides who may come in, [`intake`] turns bytes into incidents, [`store`] makes them durable. [`activity`],
+//! [`incident`], [`secret`], [`metrics`] and [`rejections`] are leaves that everybody may use. Only [`app`] knows all the parts; only `app` and [`cli`]
 //! read the [`config`]uration.
 
+pub mod activity;
 pub mod admin;
 pub mod app;
 pub mod auth;

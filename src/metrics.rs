@@ -32,6 +32,13 @@ pub struct RejectionLabels {
     pub reason: &'static str,
 }
 
+/// Label of reloads.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ReloadLabel {
+    /// `ok` or `failed`.
+    pub result: &'static str,
+}
+
 /// Every metric, made once a gateway.
 #[derive(Debug)]
 pub struct Metrics {
@@ -60,6 +67,14 @@ pub struct Metrics {
     pub store_size: Gauge,
     /// Incidents deleted because they were older than the retention.
     pub expired: Counter,
+    /// Reloads of the configuration or of certificates.
+    pub reloads: Family<ReloadLabel, Counter>,
+    /// When the configuration was last read without a mistake, the start included.
+    pub last_reload: Gauge,
+    /// 1 for an instance that nothing has reached for longer than expected. Instances without an expectation have none.
+    pub silent: Family<InstanceLabel, Gauge>,
+    /// When the last event of an instance was accepted.
+    pub last_event: Family<InstanceLabel, Gauge>,
 }
 
 impl Default for Metrics {
@@ -88,7 +103,15 @@ impl Metrics {
             connections: Gauge::default(),
             store_size: Gauge::default(),
             expired: Counter::default(),
+            reloads: Family::default(),
+            last_reload: Gauge::default(),
+            silent: Family::default(),
+            last_event: Family::default(),
         };
+        // A counter that begins with its first failure would hide that failure from `increase()`.
+        for result in ["ok", "failed"] {
+            metrics.reloads.get_or_create(&ReloadLabel { result }).inc_by(0);
+        }
         metrics.register();
         metrics
     }
@@ -107,6 +130,12 @@ impl Metrics {
         r.register("connections", "Open connections at the entrance", self.connections.clone());
         r.register_with_unit("store_size", "Database and write-ahead log", Unit::Bytes, self.store_size.clone());
         r.register("expired_incidents", "Incidents deleted after the retention", self.expired.clone());
+        r.register("reloads", "Reloads of the configuration or of certificates", self.reloads.clone());
+        let help = "When the configuration was last read without a mistake";
+        r.register_with_unit("last_reload_success_timestamp", help, Unit::Seconds, self.last_reload.clone());
+        r.register("instance_silent", "1: nothing arrived for longer than expect_every", self.silent.clone());
+        let help = "When the last event of an instance was accepted";
+        r.register_with_unit("instance_last_event_timestamp", help, Unit::Seconds, self.last_event.clone());
     }
 
     /// The OpenMetrics text of everything.

@@ -62,8 +62,7 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<Api>>); 9] {
 }
 
 /// The routes behind the guard.
-pub(super) fn router(options: Options) -> Router {
-    let guard = Arc::new(Guard::new(&options.token));
+pub(super) fn router(options: Options, guard: Arc<Guard>) -> Router {
     let api = Api {
         reader: options.reader,
         metrics: options.metrics,

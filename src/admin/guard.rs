@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -32,7 +33,7 @@ pub(super) struct Peer(pub(super) IpAddr);
 /// The token, ready to be compared, and who failed to give it.
 pub(super) struct Guard {
     key: Key,
-    token: Tag,
+    token: ArcSwap<Tag>,
     throttle: Throttle,
 }
 
@@ -61,14 +62,19 @@ impl Refusal {
 impl Guard {
     pub(super) fn new(token: &Secret) -> Self {
         let key = Key::random();
-        let token = key.tag(token.expose().as_bytes());
+        let token = ArcSwap::from_pointee(key.tag(token.expose().as_bytes()));
         Self { key, token, throttle: Throttle::new(WRONG_TOKENS_PER_MINUTE) }
+    }
+
+    /// From here on this token is asked for.
+    pub(super) fn set_token(&self, token: &Secret) {
+        self.token.store(Arc::new(self.key.tag(token.expose().as_bytes())));
     }
 
     /// Only a wrong token counts as a failure: a monitor that was given none must not lock out its neighbours.
     fn admit(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Refusal> {
         self.throttle.check(peer, THROTTLED_AS).map_err(Refusal::Throttled)?;
-        if self.key.tag(bearer(headers)?).matches(&self.token).into() {
+        if self.key.tag(bearer(headers)?).matches(&self.token.load()).into() {
             return Ok(());
         }
         self.throttle.failed(peer, THROTTLED_AS);

@@ -76,4 +76,16 @@ pub struct InstanceInfo {
     pub duplication_key: Vec<String>,
     /// For how long.
     pub duplication_window_seconds: u64,
+    /// Longer silence than this is worth a warning.
+    pub expect_every_seconds: Option<u64>,
+    /// Whether it has been silent for longer than that; none where it may be.
+    pub silent: Option<bool>,
+    /// When an event was last accepted; like all times here, RFC 3339 in UTC.
+    pub last_event: Option<String>,
+    /// When a request was last refused.
+    pub last_refusal: Option<String>,
+    /// When `password` last let somebody in.
+    pub password_last_used: Option<String>,
+    /// When `password_next` last let somebody in.
+    pub password_next_last_used: Option<String>,
 }

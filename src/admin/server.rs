@@ -1,5 +1,6 @@
 //! The admin thread: accepting, serving and ending.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
@@ -17,8 +18,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::guard::Peer;
+use super::guard::{Guard, Peer};
 use super::{Options, api};
+use crate::secret::Secret;
 
 /// Headers of a request: a browser behind a proxy sends 30.
 const MAX_HEADERS: usize = 64;
@@ -51,9 +53,9 @@ impl Default for Limits {
 }
 
 /// The running admin listener. Dropping it ends it too, without waiting.
-#[derive(Debug)]
 pub struct Admin {
     address: SocketAddr,
+    guard: Arc<Guard>,
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
 }
@@ -73,12 +75,18 @@ impl Admin {
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_name("admin-read").build()?;
         let (stop, stopped) = watch::channel(false);
-        let server = Server { router: api::router(options), limits, stopped };
+        let guard = Arc::new(Guard::new(&options.token));
+        let server = Server { router: api::router(options, Arc::clone(&guard)), limits, stopped };
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(server.serve(listener));
             runtime.shutdown_timeout(LAST_READS);
         })?;
-        Ok(Self { address, stop, thread })
+        Ok(Self { address, guard, stop, thread })
+    }
+
+    /// From here on callers must show this token.
+    pub fn set_token(&self, token: &Secret) {
+        self.guard.set_token(token);
     }
 
     /// Where it listens, the port being the real one.
@@ -92,6 +100,12 @@ impl Admin {
         if self.thread.join().is_err() {
             tracing::error!("the admin thread had panicked");
         }
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("address", &self.address).finish_non_exhaustive()
     }
 }
 

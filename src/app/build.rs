@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::activity::Activity;
 use crate::auth::{Access, AccessSpec, Argon2Hash, PasswordSpec, Verifier};
 use crate::config::{self, Config};
-use crate::http::{Instance, InstanceOptions, Limits, Site};
+use crate::http::{Instance, InstanceOptions, Limits, PasswordUses, Site};
 use crate::intake::{KeyPath, Rules};
 use crate::metrics::Metrics;
+use crate::store::Reader;
 
 /// The configuration passed its own checks, yet a part of it cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,46 +19,115 @@ pub struct BuildError {
     message: String,
 }
 
-/// All instances and their limits.
-pub(super) fn site(config: &Config, verifier: &Verifier, metrics: &Metrics) -> Result<Site, BuildError> {
-    let mut instances = HashMap::new();
-    for instance in &config.instances {
-        let options = options(instance, config, verifier).map_err(|message| BuildError { instance: instance.name.clone(), message })?;
-        instances.insert(Arc::clone(&options.name), Arc::new(Instance::new(options, metrics)));
+/// Makes the parts that a configuration describes, at the start and for each reload.
+#[derive(Clone, Debug)]
+pub(super) struct Builder {
+    /// The one that the entrance uses.
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) metrics: Arc<Metrics>,
+    /// Knows when an instance was last heard of in an earlier run.
+    pub(super) reader: Reader,
+}
+
+/// What was in force before a reload.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before<'a> {
+    pub(super) config: &'a Config,
+    pub(super) site: &'a Site,
+}
+
+impl Builder {
+    /// All instances and their limits. Those that were there before keep what is known of their use.
+    pub(super) fn site(&self, config: &Config, before: Option<Before<'_>>) -> Result<Site, BuildError> {
+        let known = before.map(|before| before.config.instances.iter().map(|old| (old.name.as_str(), old)).collect::<HashMap<_, _>>());
+        let mut instances = HashMap::new();
+        for instance in &config.instances {
+            let predecessor = before.zip(known.as_ref()).and_then(|(before, known)| {
+                Some(Predecessor {
+                    config: known.get(instance.name.as_str())?,
+                    running: before.site.instances.get(instance.name.as_str())?,
+                })
+            });
+            let options = self.options(instance, config, predecessor);
+            let options = options.map_err(|message| BuildError { instance: instance.name.clone(), message })?;
+            instances.insert(Arc::clone(&options.name), Arc::new(Instance::new(options, &self.metrics)));
+        }
+        Ok(Site { instances, limits: limits(&config.server) })
     }
-    let server = &config.server;
-    let limits = Limits {
+
+    fn options(&self, instance: &config::Instance, config: &Config, before: Option<Predecessor<'_>>) -> Result<InstanceOptions, String> {
+        let (secret_header, asks_for_basic) = match &instance.access {
+            config::Access::Header { name, .. } => (Some(name.clone()), false),
+            config::Access::Basic { .. } => (None, true),
+            config::Access::Open => (None, false),
+        };
+        let paths: Result<Vec<KeyPath>, _> = instance.duplication_key.iter().map(|path| path.parse()).collect();
+        Ok(InstanceOptions {
+            name: instance.name.as_str().into(),
+            access: access(&instance.access, &self.verifier)?,
+            asks_for_basic,
+            secret_header,
+            rules: Rules {
+                incident_type: instance.incident_type.as_deref().map(Into::into),
+                duplication_key: paths.map_err(|error| format!("duplication_key: {error}"))?,
+                max_incidents: config.server.max_incidents,
+                max_body: usize::try_from(config.server.max_body).unwrap_or(usize::MAX),
+            },
+            keep_samples: instance.store_samples,
+            duplication_window: instance.duplication_window,
+            activity: before.map_or_else(|| self.activity(&instance.name), |before| Arc::clone(before.running.activity())),
+            password_uses: before.map(|before| before.password_uses(instance)).unwrap_or_default(),
+        })
+    }
+
+    /// What an earlier run left behind of a new instance.
+    fn activity(&self, instance: &str) -> Arc<Activity> {
+        let last_event = self.reader.last_stored(instance).unwrap_or_else(|error| {
+            tracing::warn!(%error, instance, "cannot tell when the last event was stored");
+            None
+        });
+        Arc::new(Activity::resumed(last_event))
+    }
+}
+
+/// An instance before a reload.
+#[derive(Clone, Copy, Debug)]
+struct Predecessor<'a> {
+    config: &'a config::Instance,
+    running: &'a Instance,
+}
+
+impl Predecessor<'_> {
+    /// What is known of each password that was there before, perhaps in the other place: the next one becomes the first.
+    fn password_uses(self, instance: &config::Instance) -> PasswordUses {
+        let (old, new) = (self.config.access.passwords(), instance.access.passwords());
+        std::array::from_fn(|place| {
+            let password = new.get(place)?;
+            let before = old.iter().position(|old| is_same(old, password))?;
+            self.running.password_uses().get(before).cloned()
+        })
+        .map(Option::unwrap_or_default)
+    }
+}
+
+/// Both come from the operator's own files, so the time this takes tells nobody anything.
+fn is_same(one: &config::Password, other: &config::Password) -> bool {
+    match (one, other) {
+        (config::Password::Plain(one), config::Password::Plain(other)) => one.expose() == other.expose(),
+        (config::Password::Argon2(one), config::Password::Argon2(other)) => one == other,
+        _ => false,
+    }
+}
+
+fn limits(server: &config::Server) -> Limits {
+    Limits {
         max_body: server.max_body,
         max_body_in_flight: server.max_body_in_flight,
         header_timeout: server.header_timeout,
         body_timeout: server.body_timeout,
         failed_logins_per_minute: server.failed_logins_per_minute,
         trusted_proxies: server.trusted_proxies.clone(),
-    };
-    Ok(Site { instances, limits })
-}
-
-fn options(instance: &config::Instance, config: &Config, verifier: &Verifier) -> Result<InstanceOptions, String> {
-    let (secret_header, asks_for_basic) = match &instance.access {
-        config::Access::Header { name, .. } => (Some(name.clone()), false),
-        config::Access::Basic { .. } => (None, true),
-        config::Access::Open => (None, false),
-    };
-    let paths: Result<Vec<KeyPath>, _> = instance.duplication_key.iter().map(|path| path.parse()).collect();
-    Ok(InstanceOptions {
-        name: instance.name.as_str().into(),
-        access: access(&instance.access, verifier)?,
-        asks_for_basic,
-        secret_header,
-        rules: Rules {
-            incident_type: instance.incident_type.as_deref().map(Into::into),
-            duplication_key: paths.map_err(|error| format!("duplication_key: {error}"))?,
-            max_incidents: config.server.max_incidents,
-            max_body: usize::try_from(config.server.max_body).unwrap_or(usize::MAX),
-        },
-        keep_samples: instance.store_samples,
-        duplication_window: instance.duplication_window,
-    })
+    }
 }
 
 fn access(configured: &config::Access, verifier: &Verifier) -> Result<Access, String> {

@@ -1,68 +1,151 @@
-//! One listener: its socket, its certificate, and what is done with its connections.
+//! The entrance's listeners: their sockets, their certificates, and what is done with their connections.
+//!
+//! A reload keeps the socket of every address that is still wanted, whatever else about it changes, so that no connection is
+//! refused meanwhile; an address may even pass from one instance to another. Open connections go on as they began.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
+use super::renewal::Certificates;
 use super::systemd::Inherited;
 use super::workers::{Handles, Seat};
 use super::{BoundAddress, StartError};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::http::{Door, Entrance, Protocol, Traffic, Visit};
-use crate::listener::{Bound, Host, Permit, Tls, TlsFiles};
-
-/// A listening socket with all that belongs to it.
-#[derive(Debug)]
-pub(super) struct Reception {
-    pub(super) bound: Bound,
-    pub(super) desk: Desk,
-}
+use crate::listener::{self, Bound, Host, Permit, Permits, Tls};
 
 /// How the connections of a listener are received.
 #[derive(Clone, Debug)]
-pub(super) struct Desk {
+struct Desk {
     door: Door,
     tls: Option<Arc<Tls>>,
     handshake_timeout: Duration,
 }
 
-/// A desk at work.
-pub(super) struct Clerk {
-    pub(super) desk: Desk,
+/// A listening socket with all that belongs to it. Dropping it closes the socket, not the connections.
+#[derive(Debug)]
+struct Reception {
+    configured: SocketAddr,
+    address: SocketAddr,
+    desk: Arc<ArcSwap<Desk>>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Connections wait in the kernel's queue.
+    Closed(Option<Bound>),
+    Open(AbortHandle),
+}
+
+/// What connections are handed to.
+#[derive(Clone, Debug)]
+pub(super) struct House {
     pub(super) entrance: Arc<Entrance>,
     pub(super) workers: Arc<Handles>,
+    pub(super) permits: Arc<Permits>,
     pub(super) stop: watch::Receiver<bool>,
 }
 
-/// Listens on every configured address, by the sockets that the service manager has passed where there are. Must be called inside a tokio runtime.
-pub(super) fn bind_all(config: &Config, inherited: &mut Inherited) -> Result<Vec<Reception>, StartError> {
-    let tls = config.server.tls.as_ref().map(load).transpose()?;
-    let shared = config.server.listen.iter().map(|address| ("server.listen".to_owned(), *address, Door::Shared));
-    let own = config.instances.iter().filter_map(|instance| {
-        let address = instance.listen?;
-        Some((format!("instance {:?}: listen", instance.name), address, Door::Own(instance.name.as_str().into())))
-    });
-    let bind = |(what, address, door)| match inherited.claim(address).map_or_else(|| Bound::new(address), Bound::from_std) {
-        Ok(bound) => Ok(Reception { bound, desk: Desk { door, tls: tls.clone(), handshake_timeout: config.server.handshake_timeout } }),
-        Err(source) => Err(StartError::Bind { what, address, source }),
-    };
-    shared.chain(own).map(bind).collect()
+/// A reception at work.
+struct Clerk {
+    desk: Arc<ArcSwap<Desk>>,
+    house: House,
 }
 
-fn load(tls: &config::Tls) -> Result<Arc<Tls>, StartError> {
-    let files = TlsFiles { certificate: tls.certificate.clone(), private_key: tls.private_key.clone(), client_ca: tls.client_ca.clone() };
-    Ok(Arc::new(Tls::load(files)?))
+/// All listeners of the entrance.
+#[derive(Debug, Default)]
+pub(super) struct Receptions(Vec<Reception>);
+
+/// New listeners that are bound already, and what the others are for from now on.
+#[derive(Debug)]
+pub(super) struct Plan(Vec<Step>);
+
+#[derive(Debug)]
+enum Step {
+    Keep(usize, Desk),
+    Add(Reception),
+}
+
+impl Receptions {
+    /// Binds what a configuration wants and is not there yet, or takes the sockets that the service manager has passed. Changes
+    /// nothing until [`Receptions::adopt`]. Must be called inside a tokio runtime.
+    pub(super) fn plan(&self, config: &Config, certificates: &Certificates, inherited: &mut Inherited) -> Result<Plan, StartError> {
+        let shared = config.server.listen.iter().map(|address| ("server.listen".to_owned(), *address, Door::Shared));
+        let own = config.instances.iter().filter_map(|instance| {
+            let address = instance.listen?;
+            Some((format!("instance {:?}: listen", instance.name), address, Door::Own(instance.name.as_str().into())))
+        });
+        let tls = config.server.tls.as_ref().and_then(|tls| certificates.of(tls));
+        let mut taken = vec![false; self.0.len()];
+        let steps = shared.chain(own).map(|(what, address, door)| {
+            let desk = Desk { door, tls: tls.cloned(), handshake_timeout: config.server.handshake_timeout };
+            let found = self.0.iter().zip(&taken).position(|(reception, taken)| !taken && reception.serves(address, &desk.door));
+            if let Some(index) = found {
+                taken[index] = true;
+                return Ok(Step::Keep(index, desk));
+            }
+            let bound = inherited.claim(address).map_or_else(|| Bound::new(address), Bound::from_std);
+            let bound = bound.map_err(|source| StartError::Bind { what, address, source })?;
+            Ok(Step::Add(Reception::new(address, bound, desk)))
+        });
+        steps.collect::<Result<_, _>>().map(Plan)
+    }
+
+    /// Carries out a plan: what is in it serves by it, what is not is closed.
+    pub(super) fn adopt(&mut self, plan: Plan) {
+        let mut old: Vec<_> = std::mem::take(&mut self.0).into_iter().map(Some).collect();
+        self.0 = plan
+            .0
+            .into_iter()
+            .map(|step| match step {
+                Step::Add(reception) => reception,
+                Step::Keep(index, desk) => {
+                    let reception = old[index].take().expect("a plan is carried out once, on the receptions it was made for");
+                    reception.desk.store(Arc::new(desk));
+                    reception
+                }
+            })
+            .collect();
+    }
+
+    /// Begins to accept on every listener that does not yet. Must be called inside the runtime that they were bound in.
+    pub(super) fn open(&mut self, house: &House) {
+        for reception in &mut self.0 {
+            let State::Closed(bound) = &mut reception.state else { continue };
+            let Some(bound) = bound.take() else { continue };
+            let clerk = Clerk { desk: Arc::clone(&reception.desk), house: house.clone() };
+            let accepting = tokio::spawn(listener::accept(bound, Arc::clone(&house.permits), house.stop.clone(), clerk));
+            reception.state = State::Open(accepting.abort_handle());
+        }
+    }
+
+    pub(super) fn describe(&self) -> Vec<BoundAddress> {
+        self.0.iter().map(Reception::describe).collect()
+    }
 }
 
 impl Reception {
-    pub(super) fn describe(&self) -> BoundAddress {
-        let scheme = if self.desk.tls.is_some() { "https" } else { "http" };
-        let address = self.bound.address;
-        let (what, instance, path) = match &self.desk.door {
+    fn new(configured: SocketAddr, bound: Bound, desk: Desk) -> Self {
+        Self { configured, address: bound.address, desk: Arc::new(ArcSwap::from_pointee(desk)), state: State::Closed(Some(bound)) }
+    }
+
+    /// Whether this is the socket for `address`. Port 0 stands for as many ports as it is written: there the door must be the same.
+    fn serves(&self, address: SocketAddr, door: &Door) -> bool {
+        self.configured == address && (address.port() != 0 || self.desk.load().door == *door)
+    }
+
+    fn describe(&self) -> BoundAddress {
+        let (desk, address) = (self.desk.load(), self.address);
+        let scheme = if desk.tls.is_some() { "https" } else { "http" };
+        let (what, instance, path) = match &desk.door {
             Door::Shared => ("entrance".to_owned(), None, "/instance/execute/<name>"),
             Door::Own(name) => (format!("instance {name}"), Some(name.to_string()), "/"),
         };
@@ -70,24 +153,39 @@ impl Reception {
     }
 }
 
+impl Drop for Reception {
+    fn drop(&mut self) {
+        if let State::Open(accepting) = &self.state {
+            accepting.abort();
+        }
+    }
+}
+
 impl Host for Clerk {
     fn serve(&self, stream: TcpStream, remote: SocketAddr, permit: Permit) {
-        let (desk, entrance, stop) = (self.desk.clone(), Arc::clone(&self.entrance), self.stop.clone());
-        self.workers.spawn(stream, permit, move |stream, seat| desk.receive(stream, remote, seat, entrance, stop));
+        let (desk, entrance, stop) = (self.desk.load_full(), Arc::clone(&self.house.entrance), self.house.stop.clone());
+        self.house.workers.spawn(stream, permit, move |stream, seat| Desk::receive(desk, stream, remote, seat, entrance, stop));
     }
 
     fn refusal(&self, remote: SocketAddr) -> Option<Vec<u8>> {
         // Without a handshake there is no way to say anything on a TLS connection, and a handshake is what costs.
-        self.desk.tls.is_none().then(|| self.entrance.answer_crowd(remote.ip()))
+        self.desk.load().tls.is_none().then(|| self.house.entrance.answer_crowd(remote.ip()))
     }
 }
 
 impl Desk {
-    async fn receive(self, stream: TcpStream, remote: SocketAddr, seat: Seat, entrance: Arc<Entrance>, stop: watch::Receiver<bool>) {
+    async fn receive(
+        self: Arc<Self>,
+        stream: TcpStream,
+        remote: SocketAddr,
+        seat: Seat,
+        entrance: Arc<Entrance>,
+        stop: watch::Receiver<bool>,
+    ) {
         let Seat { lane, timer } = seat;
         let traffic = Arc::new(Traffic::default());
-        let mut visit = Visit { remote: remote.ip(), door: self.door, lane, timer, client: None, traffic };
-        let Some(tls) = self.tls else {
+        let mut visit = Visit { remote: remote.ip(), door: self.door.clone(), lane, timer, client: None, traffic };
+        let Some(tls) = &self.tls else {
             return entrance.serve(TokioIo::new(stream), Protocol::Http1, visit, stop).await;
         };
         let stream = match tls.accept(stream, self.handshake_timeout).await {

@@ -22,6 +22,7 @@ mod refusal;
 mod tests;
 mod throttle;
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, HeaderName};
@@ -80,6 +81,12 @@ pub struct Verifier {
     decoy: Guard,
     pool: Pool,
     next_number: AtomicU64,
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").finish_non_exhaustive()
+    }
 }
 
 impl Default for Verifier {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ const CAPACITY: usize = 65_536;
 const DROPPED_AT_ONCE: usize = CAPACITY / 8;
 /// How often forgotten failures are removed, so that the quick way through [`Throttle::check`] opens again.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// In nanoseconds.
+const MINUTE: u64 = 60_000_000_000;
 
 /// Too many failures: when to come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,15 +41,21 @@ impl RetryAfter {
 /// own record, whoever is turned away would have to put as many failures on record for most of the other pairs, which takes
 /// longer than waiting.
 pub struct Throttle {
-    /// Between two failures at the steady rate, in nanoseconds; none if there is no limit.
-    interval: Option<u64>,
-    /// What a minute allows at once, in nanoseconds.
-    burst: u64,
+    /// Failures a minute; 0 if there is no limit.
+    per_minute: AtomicU32,
     start: Instant,
     hasher: RandomState,
     /// `records` has this many; read without its lock.
     len: AtomicUsize,
     records: Mutex<Records>,
+}
+
+/// What so many failures a minute mean, in nanoseconds.
+struct Rate {
+    /// Between two failures at the steady rate.
+    interval: u64,
+    /// What a minute allows at once.
+    burst: u64,
 }
 
 #[derive(Default)]
@@ -60,16 +69,18 @@ struct Records {
 impl Throttle {
     /// A throttle for this many failures a minute from one address against one instance; 0 stands for no limit.
     pub fn new(per_minute: u32) -> Self {
-        const MINUTE: u64 = 60_000_000_000;
-        let interval = MINUTE.checked_div(u64::from(per_minute));
         Self {
-            interval,
-            burst: interval.unwrap_or(0) * u64::from(per_minute),
+            per_minute: AtomicU32::new(per_minute),
             start: Instant::now(),
             hasher: RandomState::new(),
             len: AtomicUsize::new(0),
             records: Mutex::default(),
         }
+    }
+
+    /// Changes the rate. What is on record stays: each failure holds for as long as it did when it was counted.
+    pub fn set_rate(&self, per_minute: u32) {
+        self.per_minute.store(per_minute, Ordering::Relaxed);
     }
 
     /// Whether `peer` may try to log in to `instance`. Costs next to nothing as long as no failure is on record.
@@ -89,7 +100,7 @@ impl Throttle {
     }
 
     fn check_at(&self, peer: IpAddr, instance: &str, now: Instant) -> Result<(), RetryAfter> {
-        let Some(interval) = self.interval else { return Ok(()) };
+        let Some(Rate { interval, burst }) = self.rate() else { return Ok(()) };
         let (pair, now) = (self.pair(peer, instance), self.nanos(now));
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_sub(records.swept_at) >= SWEEP_EVERY.as_nanos() as u64 {
@@ -97,14 +108,14 @@ impl Throttle {
             self.len.store(records.forgotten_at.len(), Ordering::Relaxed);
         }
         let owed = records.forgotten_at.get(&pair).map_or(0, |at| at.saturating_sub(now));
-        match (owed + interval).saturating_sub(self.burst) {
+        match (owed + interval).saturating_sub(burst) {
             0 => Ok(()),
             excess => Err(RetryAfter(Duration::from_nanos(excess))),
         }
     }
 
     fn failed_at(&self, peer: IpAddr, instance: &str, now: Instant) {
-        let Some(interval) = self.interval else { return };
+        let Some(Rate { interval, .. }) = self.rate() else { return };
         let (pair, now) = (self.pair(peer, instance), self.nanos(now));
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         if records.forgotten_at.len() >= CAPACITY && !records.forgotten_at.contains_key(&pair) {
@@ -113,6 +124,12 @@ impl Throttle {
         let at = records.forgotten_at.entry(pair).or_insert(now);
         *at = now.max(*at) + interval;
         self.len.store(records.forgotten_at.len(), Ordering::Relaxed);
+    }
+
+    fn rate(&self) -> Option<Rate> {
+        let per_minute = u64::from(self.per_minute.load(Ordering::Relaxed));
+        let interval = MINUTE.checked_div(per_minute)?;
+        Some(Rate { interval, burst: interval * per_minute })
     }
 
     fn pair(&self, peer: IpAddr, instance: &str) -> u64 {
@@ -199,6 +216,19 @@ mod tests {
         }
         assert_eq!(throttle.check(peer(PEER), "a"), Ok(()));
         assert_eq!(throttle.len.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_new_rate_keeps_what_is_on_record() {
+        let throttle = Throttle::new(60);
+        let now = throttle.start;
+        exhaust(&throttle, peer(PEER), "a", now);
+        throttle.set_rate(30);
+        assert_eq!(throttle.check_at(peer(PEER), "a", now), Err(RetryAfter(Duration::from_secs(2))));
+        throttle.set_rate(0);
+        assert_eq!(throttle.check_at(peer(PEER), "a", now), Ok(()));
+        throttle.set_rate(60);
+        assert_eq!(throttle.check_at(peer(PEER), "a", now), Err(RetryAfter(Duration::from_secs(1))));
     }
 
     #[test]

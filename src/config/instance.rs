@@ -25,6 +25,7 @@ pub(super) const KEYS: &[&str] = &[
     "store_samples",
     "duplication_key",
     "duplication_window",
+    "expect_every",
     "listen",
 ];
 
@@ -36,6 +37,9 @@ const MAX_NAME: usize = 64;
 const DEFAULT_WINDOW: Duration = Duration::from_secs(7 * 86_400);
 /// Zero would find no duplicate. A hundred years keep the arithmetic of timestamps safe.
 const WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(36_500 * 86_400);
+
+/// The watch looks once a second. Nobody waits a hundred years.
+const EXPECTATION: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(36_500 * 86_400);
 
 /// One named entrance.
 #[derive(Clone, Debug)]
@@ -52,6 +56,8 @@ pub struct Instance {
     pub duplication_key: Vec<String>,
     /// How long an event is remembered.
     pub duplication_window: Duration,
+    /// Longer silence than this is worth a warning; none: it may be silent.
+    pub expect_every: Option<Duration>,
     /// An address of its own, where `POST /` reaches this instance.
     pub listen: Option<SocketAddr>,
 }
@@ -75,6 +81,16 @@ pub enum Access {
         /// `password`, then `password_next`.
         passwords: Vec<Password>,
     },
+}
+
+impl Access {
+    /// `password`, then `password_next`; none for an open instance.
+    pub fn passwords(&self) -> &[Password] {
+        match self {
+            Self::Open => &[],
+            Self::Basic { passwords, .. } | Self::Header { passwords, .. } => passwords,
+        }
+    }
 }
 
 /// Reads every `[[instance]]`; their addresses are returned with their places.
@@ -107,6 +123,7 @@ fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>)
         store_samples,
         duplication_key: duplication_key.into_iter().map(|(_, path)| path).collect(),
         duplication_window,
+        expect_every: section.take("expect_every", |value| units::duration(value, EXPECTATION)),
         listen,
     })
 }

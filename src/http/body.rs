@@ -24,14 +24,18 @@ const IDLE_SHARE: u32 = 3;
 /// A budget of body bytes over all requests in flight.
 #[derive(Debug)]
 pub(super) struct Budget {
-    limit: u64,
+    limit: AtomicU64,
     used: AtomicU64,
     gauge: Gauge,
 }
 
 impl Budget {
     pub(super) fn new(limit: u64, gauge: Gauge) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicU64::new(0), gauge })
+        Arc::new(Self { limit: AtomicU64::new(limit), used: AtomicU64::new(0), gauge })
+    }
+
+    pub(super) fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     pub(super) fn reserve(self: &Arc<Self>) -> Reserved {
@@ -52,7 +56,7 @@ impl Reserved {
         let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
         self.budget.gauge.inc_by(bytes as i64);
-        if before + bytes > self.budget.limit { Err(Refused::OverBudget) } else { Ok(()) }
+        if before + bytes > self.budget.limit.load(Ordering::Relaxed) { Err(Refused::OverBudget) } else { Ok(()) }
     }
 
     /// Takes as much more as makes `bytes` in all.
@@ -155,5 +159,7 @@ mod tests {
         drop((one, two));
         assert_eq!(budget.gauge.get(), 0);
         assert!(budget.reserve().grow(10).is_ok());
+        budget.set_limit(9);
+        assert!(matches!(budget.reserve().grow(10), Err(Refused::OverBudget)));
     }
 }

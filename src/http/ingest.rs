@@ -88,7 +88,13 @@ impl Entrance {
         let instance = passage.instance();
         match self.verifier.verify(instance.map(|instance| &instance.access), &head.headers).await {
             // A stranger to the gateway is a stranger to this instance too: `verify` refuses where there is no instance.
-            Ok(_) => instance.cloned().ok_or_else(|| Refused::Internal("verified without an instance".into())),
+            Ok(verified) => {
+                let instance = instance.ok_or_else(|| Refused::Internal("verified without an instance".into()))?;
+                if let Some(use_of_password) = instance.password_uses.get(verified.password) {
+                    use_of_password.set(Timestamp::coarse());
+                }
+                Ok(Arc::clone(instance))
+            }
             Err(refusal) => {
                 let refused = Refused::Credentials(refusal);
                 if refused.status() == StatusCode::UNAUTHORIZED {
@@ -116,6 +122,7 @@ impl Entrance {
         });
         let receipt = passage.visit.lane.commit(Arc::clone(&write)).await?;
         let stored = receipt.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Stored(_))).count() as u64;
+        instance.activity.last_event.set(receipt.created);
         instance.counters.ok.inc();
         instance.counters.incidents.inc_by(stored);
         instance.counters.duplicates.inc_by(receipt.outcomes.len() as u64 - stored);
@@ -136,8 +143,10 @@ impl Entrance {
             tracing::warn!(request_id = id, instance = name, %peer, %method, status = status.as_u16(), reason = %refused, "request refused");
         }
         if let Some(instance) = instance {
+            let at = Timestamp::now();
+            instance.activity.last_refusal.set(at);
             let rejection = Rejection {
-                at: Timestamp::now(),
+                at,
                 request_id: id.to_owned(),
                 status: status.as_u16(),
                 reason: refused.to_string(),

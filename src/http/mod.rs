@@ -25,6 +25,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 
+use crate::activity::{Activity, Moment};
 use crate::auth::{Access, Throttle, Verifier};
 use crate::incident::Timestamp;
 use crate::intake::Rules;
@@ -65,7 +66,12 @@ pub struct Instance {
     keep_samples: bool,
     duplication_window: Duration,
     counters: Counters,
+    activity: Arc<Activity>,
+    password_uses: PasswordUses,
 }
+
+/// When `password` and when `password_next` last let somebody in.
+pub type PasswordUses = [Arc<Moment>; 2];
 
 /// What an [`Instance`] is made of.
 #[derive(Debug)]
@@ -84,6 +90,10 @@ pub struct InstanceOptions {
     pub keep_samples: bool,
     /// How long a duplication key is remembered.
     pub duplication_window: Duration,
+    /// Where its use is noted; the same again after a reload.
+    pub activity: Arc<Activity>,
+    /// Likewise for each password, as long as it is the same password.
+    pub password_uses: PasswordUses,
 }
 
 /// The counters of the hot path, looked up once.
@@ -112,7 +122,19 @@ impl Instance {
             rules: options.rules,
             keep_samples: options.keep_samples,
             duplication_window: options.duplication_window,
+            activity: options.activity,
+            password_uses: options.password_uses,
         }
+    }
+
+    /// What is known of its use.
+    pub fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
+    /// When its passwords were last used.
+    pub fn password_uses(&self) -> &PasswordUses {
+        &self.password_uses
     }
 }
 
@@ -148,6 +170,18 @@ impl Entrance {
             rejections,
             request_ids: RequestIds::new(Timestamp::now()),
         }
+    }
+
+    /// What the configuration says now.
+    pub fn site(&self) -> Arc<Site> {
+        self.site.load_full()
+    }
+
+    /// From here on new requests go by `site`. Those in flight end as they began; connections stay open.
+    pub fn set_site(&self, site: Site) {
+        self.throttle.set_rate(site.limits.failed_logins_per_minute);
+        self.budget.set_limit(site.limits.max_body_in_flight);
+        self.site.store(Arc::new(site));
     }
 }
 

@@ -7,7 +7,7 @@ const PREFIX: &str = "/instance/execute/";
 const XSOAR_PREFIX: &str = "/xsoar/instance/execute/";
 
 /// Which listener a connection came in by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Door {
     /// A listener of the gateway: every instance, by path.
     Shared,

@@ -25,6 +25,11 @@ impl Permits {
         Arc::new(Self { limit: AtomicUsize::new(limit), open: AtomicUsize::new(0), gauge, closed: Notify::new() })
     }
 
+    /// Changes the limit. Whoever has a place keeps it, also beyond a lower limit.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
     /// A place, if there is one.
     pub fn take(self: &Arc<Self>) -> Option<Permit> {
         let open = self.open.fetch_add(1, Ordering::Relaxed);
@@ -68,5 +73,15 @@ mod tests {
         permits.all_closed().await;
         assert_eq!(permits.gauge.get(), 0);
         assert!(permits.take().is_some());
+    }
+
+    #[test]
+    fn a_new_limit_holds_for_the_next() {
+        let permits = Permits::new(1, Gauge::default());
+        let _held = permits.take().unwrap();
+        permits.set_limit(2);
+        let _also_held = permits.take().unwrap();
+        permits.set_limit(1);
+        assert!(permits.take().is_none());
     }
 }

@@ -41,6 +41,12 @@ impl Gateway for FakeGateway {
             store_samples: true,
             duplication_key: vec!["incidentId".to_owned()],
             duplication_window_seconds: 604_800,
+            expect_every_seconds: Some(3600),
+            silent: Some(false),
+            last_event: Some(Timestamp(1).to_string()),
+            last_refusal: None,
+            password_last_used: Some(Timestamp(2).to_string()),
+            password_next_last_used: None,
         };
         vec![instance("a"), instance("b")]
     }

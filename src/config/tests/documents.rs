@@ -49,8 +49,17 @@ fn the_sample_uses_every_key_and_has_no_mistake() {
 #[test]
 fn the_template_names_every_key_with_its_default() {
     assert_eq!(keys_in(&all_of_the_template()), known_keys());
-    let without_default =
-        ["certificate", "private_key", "client_ca", "public_url", "retention", "incident_type", "duplication_key", "listen = \"0."];
+    let without_default = [
+        "certificate",
+        "private_key",
+        "client_ca",
+        "public_url",
+        "retention",
+        "incident_type",
+        "duplication_key",
+        "expect_every",
+        "listen = \"0.",
+    ];
     let written: Vec<_> =
         all_of_the_template().lines().filter(|line| !without_default.iter().any(|key| line.starts_with(key))).map(str::to_owned).collect();
     let written = good(&written.join("\n"));

@@ -50,6 +50,15 @@ pub(super) fn read(db: &Connection, filter: &Filter) -> Result<Page, ReadError> 
     Ok(Page { incidents, next: last.filter(|_| goes_on).map(|seq| Cursor { order: filter.order, seq }) })
 }
 
+/// When the newest incident of an instance was stored: the end of its part of the index.
+pub(super) fn newest(db: &Connection, instance: &str) -> Result<Option<Timestamp>, ReadError> {
+    let mut statement = db.prepare_cached(
+        "SELECT created FROM incident INDEXED BY incident_by_instance
+         WHERE instance = (SELECT id FROM instance WHERE name = ?1) ORDER BY seq DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row([instance], |row| row.get(0).map(Timestamp)).optional()?)
+}
+
 /// A range of one index, and what the index does not tell.
 struct Walk<'f> {
     order: Order,
@@ -180,6 +189,18 @@ mod tests {
         assert_eq!(all(&reader, Filter { kind: named("x"), ..oldest() }), [], "compared exactly");
         assert_eq!(all(&reader, Filter { instance: named("c"), ..oldest() }), []);
         assert_eq!(all(&reader, Filter::default()), [b[0], a[2], a[1], a[0]], "newest first unless told otherwise");
+    }
+
+    #[test]
+    fn the_newest_of_an_instance_is_found_by_its_index() {
+        let bench = Bench::new();
+        let mut database = bench.open();
+        store(&mut database, "a", vec![draft("{}")]);
+        let last = store(&mut database, "a", vec![draft("{}"), draft("{}")])[1];
+        store(&mut database, "b", vec![draft("{}")]);
+        let reader = bench.reader();
+        assert_eq!(reader.last_stored("a").unwrap(), Some(reader.incident(last).unwrap().unwrap().created));
+        assert_eq!(reader.last_stored("nobody").unwrap(), None);
     }
 
     #[test]

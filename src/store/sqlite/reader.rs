@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::filter::{Filter, Page};
 use super::{Verification, backup, connection, file, page, row, samples, verify};
-use crate::incident::{Incident, IncidentId};
+use crate::incident::{Incident, IncidentId, Timestamp};
 use crate::store::error::ReadError;
 
 /// Connections kept open while nobody reads. More than two readers at once are rare, and opening costs some 100 µs.
@@ -49,6 +49,11 @@ impl Reader {
     pub fn incident(&self, id: IncidentId) -> Result<Option<Incident>, ReadError> {
         let found = self.with(|db| row::load(db, id.seq()))?;
         Ok(found.filter(|incident| incident.id == id))
+    }
+
+    /// When the newest incident of an instance was stored. Looks at one row.
+    pub fn last_stored(&self, instance: &str) -> Result<Option<Timestamp>, ReadError> {
+        self.with(|db| page::newest(db, instance))
     }
 
     /// Reads the samples of an instance, oldest first; none for an instance that keeps none.
