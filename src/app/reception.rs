@@ -139,7 +139,10 @@ impl Reception {
 
     /// Whether this is the socket for `address`. Port 0 stands for as many ports as it is written: there the door must be the same.
     fn serves(&self, address: SocketAddr, door: &Door) -> bool {
-        self.configured == address && (address.port() != 0 || self.desk.load().door == *door)
+        match address.port() {
+            0 => self.configured == address && self.desk.load().door == *door,
+            _ => self.address == address,
+        }
     }
 
     fn describe(&self) -> BoundAddress {

@@ -292,3 +292,48 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
     new.log = old.log.clone();
     checks.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn config(server: &str, rest: &str) -> Config {
+        let instance = "[[instance]]\nname = \"a\"\nallow_unauthenticated = true\n";
+        Config::parse(&format!("[server]\n{server}\n{rest}\n{instance}"), Path::new("/etc/hookgate.toml"), &|_| None).unwrap()
+    }
+
+    #[test]
+    fn only_what_needs_a_restart_is_put_back() {
+        let old = config("", "");
+        let mut new = config(
+            "listen = \"127.0.0.1:9999\"\nmax_body = \"1MiB\"",
+            "[admin]\ntoken = \"t\"\n[store]\nurl = \"sqlite:x.db\"\nretention = \"1d\"\nsamples = 3\n[log]\nformat = \"json\"\nlevel = \"warn\"",
+        );
+        let keys = keep_until_restart(&old, &mut new);
+        assert_eq!(keys, ["admin.listen", "store.url", "store.retention", "store.samples", "log.format", "log.level"]);
+        assert_eq!(format!("{:?} {:?} {:?}", new.store, new.log, new.admin), format!("{:?} {:?} {:?}", old.store, old.log, old.admin));
+        assert_eq!((new.server.listen[0].port(), new.server.max_body), (9999, 1 << 20));
+        assert_eq!(keep_until_restart(&old, &mut new), [""; 0]);
+    }
+
+    #[test]
+    fn a_new_token_is_no_new_listener() {
+        let mut new = config("", "[admin]\ntoken = \"new\"");
+        assert_eq!(keep_until_restart(&config("", "[admin]\ntoken = \"old\""), &mut new), [""; 0]);
+        assert_eq!(new.admin.unwrap().token.expose(), "new");
+    }
+
+    #[test]
+    fn requests_that_wait_are_one() {
+        let mut orders = Orders::default();
+        let reloader = Reloader(orders.sender.clone());
+        reloader.request();
+        reloader.request();
+        assert!(orders.receiver.try_recv().is_ok());
+        assert!(orders.receiver.try_recv().is_err());
+        reloader.request();
+        assert!(orders.receiver.try_recv().is_ok());
+    }
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hookgate::app::{Gateway, RunError};
+use hookgate::app::{Gateway, ReloadError, Reloader, RunError};
 use hookgate::config::Config;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -24,6 +24,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     addresses: Vec<(String, SocketAddr)>,
+    reloader: Reloader,
     folder: Option<TempDir>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), RunError>>>,
@@ -51,7 +52,9 @@ impl Running {
         let addresses: Vec<_> = gateway.addresses().into_iter().map(|bound| (bound.what, bound.address)).collect();
         let find = |what: &str| addresses.iter().find(|(name, _)| name == what).unwrap().1;
         let (stop, stopped) = oneshot::channel();
+        let reloader = gateway.reloader();
         Self {
+            reloader,
             address: find("entrance"),
             admin: find("admin"),
             addresses,
@@ -63,6 +66,27 @@ impl Running {
                 })
             })),
         }
+    }
+
+    /// Changes the text of the configuration and reloads it.
+    pub(crate) fn rewrite(&self, change: impl FnOnce(String) -> String) -> Result<(), ReloadError> {
+        let path = self.folder().join("hookgate.toml");
+        let text = change(std::fs::read_to_string(&path).unwrap());
+        std::fs::write(&path, text).unwrap();
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(self.reloader.reload())
+    }
+
+    /// Reloads with these instances in place of those before.
+    pub(crate) fn replace_instances(&self, instances: &str) {
+        let replaced = self.rewrite(|text| format!("{}{instances}", text.split_once("[[instance]]").unwrap().0));
+        replaced.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// What the admin API says about an instance.
+    pub(crate) fn about(&self, instance: &str) -> Value {
+        let answer = self.admin("/api/v1/instances").json();
+        let found = answer["instances"].as_array().unwrap().iter().find(|one| one["name"] == instance);
+        found.cloned().unwrap_or(Value::Null)
     }
 
     /// Where an instance with a port of its own listens.
@@ -209,7 +233,7 @@ pub(crate) fn request(address: SocketAddr, method: &str, path: &str, headers: &[
 }
 
 /// Reads one answer from a stream that may stay open.
-pub(crate) fn read_answer(stream: &mut TcpStream, method: &str) -> Answer {
+pub(crate) fn read_answer(stream: &mut impl Read, method: &str) -> Answer {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {

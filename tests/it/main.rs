@@ -17,3 +17,6 @@ mod process;
 mod sender;
 mod steps;
 mod strace;
+mod quiet;
+mod reload;
+mod tls_client;
