@@ -14,7 +14,7 @@ use crate::log;
 
 /// Run the gateway until SIGTERM or SIGINT
 ///
-/// Prints every address that is listened on. The log goes to standard error.
+/// Prints every address that is listened on. The log goes to standard error. SIGHUP reloads the configuration.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  hookgate serve --config /etc/hookgate/hookgate.toml --log-format json")]
 pub(super) struct Args {
