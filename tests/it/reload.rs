@@ -1,9 +1,8 @@
 //! A running gateway is changed, and nobody notices but those who should.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use std::io::Write;
 
 use hookgate::app::ReloadError;
 
@@ -62,6 +61,7 @@ fn reloads_under_load_lose_nothing() {
         is_over.store(true, Ordering::Relaxed);
         fresh.join().unwrap() + kept.join().unwrap()
     });
+    println!("{} reloads, {sent} requests", rounds());
     assert_eq!(running.metric("hookgate_reloads_total{result=\"failed\"}"), 0.0);
     assert!(running.metric("hookgate_reloads_total{result=\"ok\"}") >= rounds() as f64);
     let total = |line| running.metric(line) as usize;
