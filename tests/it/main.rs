@@ -4,6 +4,7 @@
 
 mod backup;
 mod bodies;
+mod cert;
 mod cli;
 mod crash;
 mod disk;
@@ -20,3 +21,4 @@ mod strace;
 mod quiet;
 mod reload;
 mod tls_client;
+mod systemd;
