@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::live;
 use super::output::{self, note};
 use crate::config::{self, Access, Config, ConfigError, ConfigErrors, Instance};
 use crate::store;
@@ -11,12 +12,21 @@ use crate::store;
 ///
 /// Prints every error with its key and line and exits with 78 if there is one.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  hookgate check --config /etc/hookgate/hookgate.toml && systemctl reload hookgate")]
-pub(super) struct Args {}
+#[command(
+    after_help = "Examples:\n  hookgate check --config /etc/hookgate/hookgate.toml && systemctl reload hookgate\n  hookgate check --live"
+)]
+pub(super) struct Args {
+    /// Ask the running gateway instead whether it could store an event now; for health checks
+    #[arg(long)]
+    live: bool,
+}
 
 impl Args {
     pub(super) fn run(self, path: &Path) -> anyhow::Result<()> {
         let config = Config::load(path)?;
+        if self.live {
+            return live::check(&config);
+        }
         for warning in &config.warnings {
             note(&format!("warning: {warning}"));
         }

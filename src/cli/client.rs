@@ -21,8 +21,6 @@ pub(super) use trust::Trust;
 
 /// A gateway that listens accepts at once; this is for addresses that swallow packets.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longer than the gateway's own limits on a body and a commit, so that its answer is seen rather than this.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// An answer names each incident in some 300 bytes and a request holds 10,000 by default; room for ten times that.
 const MAX_ANSWER: usize = 32 * 1024 * 1024;
 
@@ -40,8 +38,8 @@ pub(super) struct Question {
     pub(super) body: Vec<u8>,
 }
 
-/// Asks and waits for the answer. An `https` address needs somebody to trust.
-pub(super) fn ask(url: &Uri, question: Question, trust: Option<Trust>) -> anyhow::Result<Answer> {
+/// Asks and waits for the answer, for `patience` at most. An `https` address needs somebody to trust.
+pub(super) fn ask(url: &Uri, question: Question, trust: Option<Trust>, patience: Duration) -> anyhow::Result<Answer> {
     let is_encrypted = match url.scheme() {
         Some(scheme) if *scheme == Scheme::HTTP => false,
         Some(scheme) if *scheme == Scheme::HTTPS => true,
@@ -65,9 +63,9 @@ pub(super) fn ask(url: &Uri, question: Question, trust: Option<Trust>) -> anyhow
                 Some(tls) => exchange(handshake(tls, stream, authority).await?, url, authority, question).await,
             }
         };
-        tokio::time::timeout(ANSWER_TIMEOUT, exchange)
+        tokio::time::timeout(patience, exchange)
             .await
-            .with_context(|| format!("no answer from {url} within {} seconds", ANSWER_TIMEOUT.as_secs()))?
+            .with_context(|| format!("no answer from {url} within {} seconds", patience.as_secs()))?
     })
 }
 
@@ -123,7 +121,7 @@ mod tests {
     use super::*;
 
     fn post(url: &Uri, headers: HeaderMap, body: Vec<u8>) -> anyhow::Result<Answer> {
-        ask(url, Question { method: Method::POST, headers, body }, None)
+        ask(url, Question { method: Method::POST, headers, body }, None, Duration::from_secs(10))
     }
 
     /// Serves one connection with a fixed answer and returns what was asked.

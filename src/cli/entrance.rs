@@ -23,7 +23,7 @@ pub(super) fn url_at(config: &Config, instance: &Instance, bound: SocketAddr) ->
 }
 
 /// "All addresses" is one to listen on, not one to connect to.
-fn reachable(ip: IpAddr) -> IpAddr {
+pub(super) fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

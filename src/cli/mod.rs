@@ -11,6 +11,7 @@ mod completions;
 mod entrance;
 mod hash_password;
 mod incidents;
+mod live;
 mod output;
 mod pretty;
 mod quickstart;

@@ -81,7 +81,7 @@ fn greeting(config: &Config, addresses: &[BoundAddress], is_new: bool) -> String
     let origin = if is_new { "wrote it with fresh credentials" } else { "used as it is" };
     let mut text = format!("\nconfiguration: {file} ({origin})\n");
     if let Some((instance, url)) = first_entrance(config, addresses) {
-        text.push_str(&format!("\nPost an event to {url} from another terminal:\n  {}\n", curl(instance, &url)));
+        text.push_str(&format!("\nPost an event to {url} from another terminal:\n  {}\n", curl(config, instance, &url)));
     }
     // The program may not be in the PATH: it is often started through cargo.
     let program = std::env::current_exe().unwrap_or_else(|_| "hookgate".into());
@@ -103,7 +103,10 @@ fn first_entrance<'a>(config: &'a Config, addresses: &[BoundAddress]) -> Option<
     Some((instance, entrance::url_at(config, instance, bound.address)))
 }
 
-fn curl(instance: &Instance, url: &str) -> String {
+fn curl(config: &Config, instance: &Instance, url: &str) -> String {
+    // Ours may well be self-signed; where it is not, trusting it as well does no harm.
+    let trusted =
+        config.server.tls.as_ref().map_or_else(String::new, |tls| format!("--cacert {} ", quoted(&tls.certificate.to_string_lossy())));
     let credentials = match Credentials::of(instance) {
         Credentials::Open => String::new(),
         Credentials::Basic { username, password: Some(password) } => {
@@ -116,7 +119,7 @@ fn curl(instance: &Instance, url: &str) -> String {
             format!("-H {} ", quoted(&format!("{name}: {password}")))
         }
     };
-    format!("curl {credentials}-H 'Content-Type: application/json' -d '{{\"name\": \"Hello, Hookgate\"}}' {}", quoted(url))
+    format!("curl {trusted}{credentials}-H 'Content-Type: application/json' -d '{{\"name\": \"Hello, Hookgate\"}}' {}", quoted(url))
 }
 
 /// As one word of any POSIX shell.

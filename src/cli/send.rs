@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use base64::Engine;
@@ -15,6 +16,9 @@ use super::output::{note, stdout};
 use super::terminal::visible_json;
 use crate::config::Config;
 use crate::secret::Secret;
+
+/// Longer than the gateway's own limits on a body and a commit, so that its answer is seen rather than this.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Where a password may come from when the configuration holds only its hash.
 const PASSWORD_VARIABLE: &str = "HOOKGATE_PASSWORD";
@@ -57,7 +61,7 @@ impl Args {
         }
         let headers = headers(&credentials)?;
         let trust = self.trust(&config)?;
-        let answer = client::ask(&url, Question { method: Method::POST, headers, body: self.body()? }, trust)?;
+        let answer = client::ask(&url, Question { method: Method::POST, headers, body: self.body()? }, trust, ANSWER_TIMEOUT)?;
         print(&answer)?;
         verdict(answer.status)
     }

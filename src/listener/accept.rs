@@ -34,6 +34,10 @@ impl Bound {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // A restart must not wait for the connections of the run before.
         socket.set_reuseaddr(true)?;
+        if address.is_ipv6() {
+            // [::] is every IPv6 address whatever the system's default is; 0.0.0.0 may be listened on beside it.
+            rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+        }
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
         Ok(Self { address: listener.local_addr()?, listener })
@@ -102,4 +106,29 @@ fn refuse(mut stream: TcpStream, answer: Vec<u8>, refusals: &Arc<Permits>) {
         let _ = tokio::time::timeout(REFUSAL_TIME, said).await;
         drop(permit);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_address_of_both_families_can_be_listened_on_at_once() {
+        if std::net::TcpListener::bind("[::1]:0").is_err() {
+            // A machine without IPv6.
+            return;
+        }
+        let four = Bound::new("0.0.0.0:0".parse().unwrap()).unwrap();
+        Bound::new(SocketAddr::new("::".parse().unwrap(), four.address.port())).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_listens_already_is_taken_over() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let bound = Bound::from_std(listener).unwrap();
+        assert_eq!(bound.address, address);
+        let (_client, accepted) = tokio::join!(TcpStream::connect(address), bound.listener.accept());
+        assert!(accepted.is_ok());
+    }
 }

@@ -112,6 +112,22 @@ fn check_sums_up_a_good_configuration_and_starts_nothing() {
 }
 
 #[test]
+fn check_live_asks_the_running_gateway() {
+    let gateway = Running::start(BASIC);
+    let config = |listen: std::net::SocketAddr| format!("[admin]\nlisten = \"{listen}\"\ntoken = \"another\"\n{BASIC}");
+    let folder = with_config(&config(gateway.admin));
+    assert_eq!(done(&run(folder.path(), &["check", "--live"])), "ready\n");
+    let address = gateway.admin;
+    drop(gateway);
+    assert!(failed(&run(folder.path(), &["check", "--live"]), 1).contains(&address.to_string()));
+    for (text, want) in [(BASIC.to_owned(), "[admin]"), (config("127.0.0.1:0".parse().unwrap()), "admin.listen")] {
+        std::fs::write(folder.path().join("hookgate.toml"), text).unwrap();
+        assert!(failed(&run(folder.path(), &["check", "--live"]), 1).contains(want));
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was created");
+}
+
+#[test]
 fn check_tells_of_a_store_that_is_none() {
     let folder = with_config(&format!("[store]\nurl = \"sqlite:notes.txt\"\n{BASIC}"));
     std::fs::write(folder.path().join("notes.txt"), "not a database\n".repeat(500)).unwrap();
