@@ -194,3 +194,27 @@ fn a_socket_that_nothing_is_configured_for_is_an_error() {
     let told = Service::start(folder.path(), &listener, &[]).failed();
     assert!(told.contains(&address.to_string()) && told.contains("ListenStream="), "{told}");
 }
+
+#[test]
+fn the_packaged_files_fit_each_other() {
+    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging");
+    let read = |name: &str| std::fs::read_to_string(packaging.join(name)).unwrap();
+    let (config, service, socket) = (read("hookgate.toml"), read("hookgate.service"), read("hookgate.socket"));
+    // Where the service manager puts the secrets, and where the test does.
+    let folder = TempDir::new().unwrap();
+    let credentials = "/run/credentials/hookgate.service/secret_";
+    assert_eq!(config.matches(&format!("{{ file = \"{credentials}")).count(), 2);
+    assert!(service.contains("\nLoadCredential=secret:/etc/hookgate/secrets\n"));
+    let postinst = read("debian/postinst");
+    for name in ["admin-token", "my_instance_01"] {
+        assert!(postinst.contains(&format!("\n  secret {name}\n")));
+        std::fs::write(folder.path().join(name), "a-secret\n").unwrap();
+    }
+    let config = config.replace(credentials, &format!("{}/", folder.path().display()));
+    let config = hookgate::config::Config::parse(&config, Path::new("/etc/hookgate/hookgate.toml"), &|_| None).unwrap();
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    assert_eq!(config.store.path, Path::new("/var/lib/hookgate/hookgate.db"));
+    assert!(service.contains("\nStateDirectory=hookgate\n"));
+    let passed: Vec<_> = socket.lines().filter_map(|line| line.strip_prefix("ListenStream=")).collect();
+    assert_eq!(passed, config.server.listen.iter().map(ToString::to_string).collect::<Vec<_>>());
+}
