@@ -5,6 +5,7 @@
 //! cannot.
 
 mod build;
+mod certificates;
 mod overview;
 mod reception;
 mod reload;
@@ -23,13 +24,14 @@ use tokio::sync::watch;
 
 use crate::admin::{self, Admin};
 use crate::auth::Verifier;
-use crate::config::{self, Config};
+use crate::config::{self, Config, ConfigErrors};
 use crate::http::{Entrance, Site};
 use crate::listener::{Permits, TlsError};
 use crate::metrics::Metrics;
 use crate::rejections::Rejections;
 use crate::store::{self, OpenError, Store};
 use build::Builder;
+pub use certificates::{CertificateReport, inspect_certificates};
 use overview::Overview;
 use reception::House;
 use reload::{Keeper, Shown};
@@ -57,7 +59,10 @@ pub enum StartError {
     /// What the service manager passed does not fit the configuration.
     #[error(transparent)]
     Inherit(#[from] systemd::InheritError),
-    /// A certificate or key cannot be used.
+    /// Certificates or keys cannot be used.
+    #[error(transparent)]
+    Certificates(ConfigErrors),
+    /// A certificate or key changed under our hands.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// An instance cannot be built from its configuration.
@@ -113,6 +118,7 @@ impl Gateway {
     pub fn bind(config: &Config) -> Result<Self, StartError> {
         let mut inherited = Inherited::take()?;
         raise_descriptor_limit();
+        check_certificates(config)?;
         let metrics = Arc::new(Metrics::new());
         let store = Store::open(store::Options {
             path: config.store.path.clone(),
@@ -251,6 +257,22 @@ fn start_admin(options: &config::Admin, store: &Store, metrics: &Arc<Metrics>, o
         gateway: overview,
     });
     started.map_err(|source| StartError::Bind { what: "admin.listen".into(), address: options.listen, source })
+}
+
+/// Refuses certificates that no connection could be served with, and says what else is wrong with them. One that has expired
+/// is no reason to stay down: some senders do not look at it, and the next one is picked up as soon as it is there.
+fn check_certificates(config: &Config) -> Result<(), StartError> {
+    let report = inspect_certificates(config, chrono::Utc::now());
+    for error in report.invalid {
+        tracing::error!("{}", error.in_file(&config.path));
+    }
+    for warning in report.doubtful {
+        tracing::warn!("{}", warning.in_file(&config.path));
+    }
+    if report.unusable.is_empty() {
+        return Ok(());
+    }
+    Err(StartError::Certificates(ConfigErrors { path: config.path.clone(), errors: report.unusable }))
 }
 
 /// A connection is a descriptor: the soft limit is often 1,024 where the hard one is far higher.

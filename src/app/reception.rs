@@ -19,7 +19,7 @@ use super::workers::{Handles, Seat};
 use super::{BoundAddress, StartError};
 use crate::config::Config;
 use crate::http::{Door, Entrance, Protocol, Traffic, Visit};
-use crate::listener::{self, Bound, Host, Permit, Permits, Tls};
+use crate::listener::{self, Bound, Host, Permit, Permits, Tls, is_client_refused};
 
 /// How the connections of a listener are received.
 #[derive(Clone, Debug)]
@@ -78,15 +78,17 @@ impl Receptions {
     /// Binds what a configuration wants and is not there yet, or takes the sockets that the service manager has passed. Changes
     /// nothing until [`Receptions::adopt`]. Must be called inside a tokio runtime.
     pub(super) fn plan(&self, config: &Config, certificates: &Certificates, inherited: &mut Inherited) -> Result<Plan, StartError> {
-        let shared = config.server.listen.iter().map(|address| ("server.listen".to_owned(), *address, Door::Shared));
+        let of_server = config.server.tls.as_ref();
+        let shared = config.server.listen.iter().map(|address| ("server.listen".to_owned(), *address, Door::Shared, of_server));
         let own = config.instances.iter().filter_map(|instance| {
             let address = instance.listen?;
-            Some((format!("instance {:?}: listen", instance.name), address, Door::Own(instance.name.as_str().into())))
+            let door = Door::Own(instance.name.as_str().into());
+            Some((format!("instance {:?}: listen", instance.name), address, door, instance.tls.as_ref().or(of_server)))
         });
-        let tls = config.server.tls.as_ref().and_then(|tls| certificates.of(tls));
         let mut taken = vec![false; self.0.len()];
-        let steps = shared.chain(own).map(|(what, address, door)| {
-            let desk = Desk { door, tls: tls.cloned(), handshake_timeout: config.server.handshake_timeout };
+        let steps = shared.chain(own).map(|(what, address, door, tls)| {
+            let tls = tls.and_then(|tls| certificates.of(tls)).cloned();
+            let desk = Desk { door, tls, handshake_timeout: config.server.handshake_timeout };
             let found = self.0.iter().zip(&taken).position(|(reception, taken)| !taken && reception.serves(address, &desk.door));
             if let Some(index) = found {
                 taken[index] = true;
@@ -193,6 +195,8 @@ impl Desk {
         };
         let stream = match tls.accept(stream, self.handshake_timeout).await {
             Ok(stream) => stream,
+            // Who is kept out by `client_ca` may be a sender that somebody misses; the rest is the noise of an open network.
+            Err(error) if is_client_refused(&error) => return tracing::warn!(%error, %remote, "client certificate refused"),
             Err(error) => return tracing::debug!(%error, %remote, "TLS handshake failed"),
         };
         let (_, session) = stream.get_ref();

@@ -261,7 +261,7 @@ impl Keeper {
 
 /// Makes all of a configuration that can be made beside a running gateway. Blocks.
 pub(super) fn load(builder: &Builder, config: Config, before: Option<Before<'_>>) -> Result<Loaded, StartError> {
-    let certificates = Certificates::load(&config.server.tls)?;
+    let certificates = Certificates::load(config.certificates().map(|(_, tls)| tls))?;
     let site = builder.site(&config, before)?;
     Ok(Loaded { config, site, certificates })
 }

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::certificates::files;
 use crate::config;
 use crate::listener::{Tls, TlsError, TlsFiles};
 
@@ -57,14 +58,6 @@ impl Certificates {
     /// Loads files again that have changed and come to rest, that is, are as they were at the last look. Returns what is news.
     pub(super) fn look(&mut self) -> Vec<Renewal> {
         self.0.iter_mut().filter_map(Watched::look).collect()
-    }
-}
-
-fn files(configured: &config::Tls) -> TlsFiles {
-    TlsFiles {
-        certificate: configured.certificate.clone(),
-        private_key: configured.private_key.clone(),
-        client_ca: configured.client_ca.clone(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::live;
 use super::output::{self, note};
+use crate::app;
 use crate::config::{self, Access, Config, ConfigError, ConfigErrors, Instance};
 use crate::store;
 
@@ -30,12 +31,19 @@ impl Args {
         for warning in &config.warnings {
             note(&format!("warning: {warning}"));
         }
+        let certificates = app::inspect_certificates(&config, chrono::Utc::now());
+        for warning in &certificates.doubtful {
+            note(&format!("warning: {}", warning.in_file(path)));
+        }
         let mut errors = config::check_files(&config);
+        errors.extend(certificates.unusable);
+        errors.extend(certificates.invalid);
         let is_usable = errors.iter().all(|error| error.key != STORE);
         if is_usable && let Err(error) = store::check(&config.store.path) {
             errors.push(ConfigError { key: STORE.into(), line: config.line(STORE), message: error.to_string() });
         }
         if !errors.is_empty() {
+            errors.sort_by_key(|error| error.line);
             return Err(ConfigErrors { path: config.path, errors }.into());
         }
         let mut out = output::stdout();
@@ -69,6 +77,7 @@ fn describe(instance: &Instance) -> String {
         Access::Header { name, .. } => format!("header {name}"),
     };
     match instance.listen {
+        Some(address) if instance.tls.is_some() => format!("{access}, also POST / on {address} with a certificate of its own"),
         Some(address) => format!("{access}, also POST / on {address}"),
         None => access,
     }

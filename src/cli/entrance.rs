@@ -14,7 +14,8 @@ pub(super) fn url(config: &Config, instance: &Instance) -> Option<String> {
 
 /// The same for an address that is bound.
 pub(super) fn url_at(config: &Config, instance: &Instance, bound: SocketAddr) -> String {
-    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let has_own_certificate = instance.listen.is_some() && instance.tls.is_some();
+    let scheme = if has_own_certificate || config.server.tls.is_some() { "https" } else { "http" };
     let address = SocketAddr::new(reachable(bound.ip()), bound.port());
     match instance.listen {
         Some(_) => format!("{scheme}://{address}/"),

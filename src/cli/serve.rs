@@ -86,8 +86,11 @@ fn announce(addresses: &[BoundAddress], greeting: &str) {
 
 /// Adds what to do about an address that cannot be had.
 fn explain(error: StartError, config: &Config) -> anyhow::Error {
-    let StartError::Bind { what, source, .. } = &error else {
-        return error.into();
+    let (what, source) = match &error {
+        StartError::Bind { what, source, .. } => (what, source),
+        // As the mistakes in the file itself, with the same exit code.
+        StartError::Certificates(errors) => return errors.clone().into(),
+        _ => return error.into(),
     };
     let file = config.path.display();
     let advice = match source.kind() {

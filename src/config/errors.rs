@@ -21,7 +21,7 @@ impl ConfigError {
     }
 
     /// `hookgate.toml:12: instance[1].password: …`, as compilers do, so that editors can jump there.
-    pub(super) fn in_file(&self, path: &Path) -> String {
+    pub(crate) fn in_file(&self, path: &Path) -> String {
         let mut text = path.display().to_string();
         if let Some(line) = self.line {
             text.push_str(&format!(":{line}"));

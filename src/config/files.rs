@@ -1,4 +1,5 @@
-//! What can only be seen on the disk: the files that a configuration points to.
+//! What can only be seen on the disk: the store's place, and who can read the configuration. Certificates are looked at by
+//! those who use them.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,7 +11,7 @@ use rustix::fs::Access;
 use super::Config;
 use super::errors::ConfigError;
 
-/// Looks at the files that the configuration names: certificates and keys are readable, the store can be written.
+/// Whether the store can be written where the configuration has it.
 ///
 /// Returns every mistake found; none means that all is well. Nothing is created or changed.
 pub fn check_files(config: &Config) -> Vec<ConfigError> {
@@ -20,13 +21,6 @@ pub fn check_files(config: &Config) -> Vec<ConfigError> {
             errors.push(ConfigError { key: key.into(), line: config.line(key), message });
         }
     };
-    if let Some(tls) = &config.server.tls {
-        note("server.certificate", check_readable(&tls.certificate));
-        note("server.private_key", check_readable(&tls.private_key));
-        if let Some(client_ca) = &tls.client_ca {
-            note("server.client_ca", check_readable(client_ca));
-        }
-    }
     note("store.url", check_store(&config.store.path));
     errors.sort_by_key(|error| error.line);
     errors
@@ -37,18 +31,6 @@ pub(super) fn mode_warning(file: &File) -> io::Result<Option<String>> {
     let mode = file.metadata()?.permissions().mode() & 0o777;
     let advice = format!("holds secrets and can be read by others (mode {mode:04o}): chmod 600, or move them to {{ file = … }}");
     Ok((mode & 0o077 != 0).then_some(advice))
-}
-
-fn check_readable(path: &Path) -> Result<(), String> {
-    let unreadable = |error: io::Error| format!("cannot read {path:?}: {error}");
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(format!("{path:?} is not a file"));
-    }
-    if metadata.len() == 0 {
-        return Err(format!("{path:?} is empty"));
-    }
-    File::open(path).map(drop).map_err(unreadable)
 }
 
 fn check_store(path: &Path) -> Result<(), String> {

@@ -12,6 +12,7 @@ use super::address::listen_address;
 use super::reader::{Section, boolean, non_empty, string};
 use super::report::Place;
 use super::secret::{self, Password};
+use super::tls::{self, Tls};
 use super::units;
 
 /// The keys of `[[instance]]`.
@@ -27,6 +28,9 @@ pub(super) const KEYS: &[&str] = &[
     "duplication_window",
     "expect_every",
     "listen",
+    "certificate",
+    "private_key",
+    "client_ca",
 ];
 
 /// A username that begins so names a header.
@@ -60,6 +64,15 @@ pub struct Instance {
     pub expect_every: Option<Duration>,
     /// An address of its own, where `POST /` reaches this instance.
     pub listen: Option<SocketAddr>,
+    /// The certificate of that address; none: the server's, if it has one.
+    pub tls: Option<Tls>,
+}
+
+impl Instance {
+    /// Whether its senders send a password.
+    pub(super) fn has_secrets(&self) -> bool {
+        !matches!(self.access, Access::Open)
+    }
 }
 
 /// Who may come in. One password, or two while secrets are rotated.
@@ -93,18 +106,30 @@ impl Access {
     }
 }
 
-/// Reads every `[[instance]]`; their addresses are returned with their places.
-pub(super) fn read_all(sections: &[Section<'_>]) -> (Vec<Instance>, Vec<(Place, SocketAddr)>) {
+/// All of `[[instance]]`.
+#[derive(Default)]
+pub(super) struct Instances {
+    pub(super) all: Vec<Instance>,
+    /// Those of their own, with their places.
+    pub(super) addresses: Vec<(Place, SocketAddr)>,
+    /// Those of their own that take passwords and have no certificate of their own.
+    pub(super) plain: Vec<(Place, SocketAddr)>,
+}
+
+/// Reads every `[[instance]]`.
+pub(super) fn read_all(sections: &[Section<'_>]) -> Instances {
     let mut seen = HashMap::new();
-    let mut instances = Vec::with_capacity(sections.len());
-    let mut addresses = Vec::new();
+    let mut instances = Instances::default();
     for section in sections {
         let name = read_name(section, &mut seen);
-        let listen = section.take("listen", listen_address);
-        addresses.extend(listen.map(|address| (section.place("listen"), address)));
-        instances.extend(read(section, name, listen));
+        let own = section.take("listen", listen_address).map(|address| (section.place("listen"), address));
+        let instance = read(section, name, own.as_ref().map(|(_, address)| *address));
+        let is_plain = instance.as_ref().is_some_and(|instance| instance.has_secrets() && instance.tls.is_none());
+        instances.plain.extend(own.clone().filter(|_| is_plain));
+        instances.addresses.extend(own);
+        instances.all.extend(instance);
     }
-    (instances, addresses)
+    instances
 }
 
 fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>) -> Option<Instance> {
@@ -116,6 +141,7 @@ fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>)
     let incident_type = section.take("incident_type", non_empty);
     let store_samples = section.take("store_samples", boolean).unwrap_or(false);
     let duplication_window = section.take("duplication_window", |value| units::duration(value, WINDOW)).unwrap_or(DEFAULT_WINDOW);
+    let tls = read_tls(section);
     Some(Instance {
         name: name?,
         access: access?,
@@ -125,7 +151,17 @@ fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>)
         duplication_window,
         expect_every: section.take("expect_every", |value| units::duration(value, EXPECTATION)),
         listen,
+        tls,
     })
+}
+
+fn read_tls(section: &Section<'_>) -> Option<Tls> {
+    if !section.has("listen")
+        && let Some(key) = ["certificate", "private_key", "client_ca"].into_iter().find(|key| section.has(key))
+    {
+        section.missing("listen", format!("is missing: {key} is for an address of the instance's own"));
+    }
+    tls::read(section)
 }
 
 fn read_name(section: &Section<'_>, seen: &mut HashMap<String, Place>) -> Option<String> {

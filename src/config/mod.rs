@@ -27,6 +27,7 @@ mod store;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod units;
 
 pub use admin::Admin;
@@ -35,10 +36,12 @@ pub use files::check_files;
 pub use instance::{Access, Instance};
 pub use log::{Log, LogFormat};
 pub use secret::Password;
-pub use server::{Server, Tls};
+pub use server::Server;
 pub use store::Store;
 pub use template::quickstart;
+pub use tls::Tls;
 
+use instance::Instances;
 use reader::Section;
 use report::{Context, Findings, Place};
 
@@ -122,6 +125,13 @@ impl Config {
     pub fn line(&self, key: &str) -> Option<usize> {
         self.lines.get(key).copied()
     }
+
+    /// Every certificate, with the table that names it: `server`, or `instance[2]`.
+    pub fn certificates(&self) -> impl Iterator<Item = (String, &Tls)> {
+        let server = self.server.tls.iter().map(|tls| ("server".to_owned(), tls));
+        let numbered = self.instances.iter().enumerate();
+        server.chain(numbered.filter_map(|(index, instance)| Some((format!("instance[{index}]"), instance.tls.as_ref()?))))
+    }
 }
 
 fn read_file(path: &Path) -> Result<(File, Zeroizing<String>), ConfigErrors> {
@@ -154,27 +164,29 @@ fn parse(text: &str, path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Resul
     let (server, mut addresses) = server::read(&root.table("server", server::KEYS));
     let store = store::read(&root.table("store", store::KEYS));
     let log = log::read(&root.table("log", log::KEYS));
-    let (instances, own_addresses) = instance::read_all(&root.tables("instance", instance::KEYS));
+    let instances = instance::read_all(&root.tables("instance", instance::KEYS));
     if !root.has("instance") || root.is_empty_list("instance") {
         root.missing("instance", "there is none: add a table [[instance]] with name, username and password");
     }
-    addresses.extend(own_addresses);
-    warn_of_plain_text(&context, &server, &instances, &addresses);
+    warn_of_plain_text(&context, &server, &addresses, &instances);
+    addresses.extend(instances.addresses);
     let (admin, admin_address) = root.has("admin").then(|| admin::read(&root.table("admin", admin::KEYS))).unzip();
     addresses.extend(admin_address.flatten());
     address::refuse_shared(&context, &mut addresses);
     let Findings { warnings, lines, has_literal_secret } = context.finish(&syntax)?;
     let admin = admin.flatten();
-    Ok((Config { path: path.to_path_buf(), server, admin, store, log, instances, warnings, lines }, has_literal_secret))
+    Ok((Config { path: path.to_path_buf(), server, admin, store, log, instances: instances.all, warnings, lines }, has_literal_secret))
 }
 
-/// Credentials that cross a network must be encrypted, by the gateway or by a proxy whose public URL says so.
-fn warn_of_plain_text(context: &Context<'_>, server: &Server, instances: &[Instance], addresses: &[(Place, SocketAddr)]) {
-    let is_encrypted = server.tls.is_some() || server.public_url.as_ref().is_some_and(|url| url.starts_with("https:"));
-    if is_encrypted || instances.iter().all(|instance| matches!(instance.access, Access::Open)) {
+/// Credentials that cross a network must be encrypted, by the gateway or by a proxy whose public URL says so. On the
+/// server's addresses every instance answers, on an instance's own address that one alone.
+fn warn_of_plain_text(context: &Context<'_>, server: &Server, shared: &[(Place, SocketAddr)], instances: &Instances) {
+    if server.tls.is_some() || server.public_url.as_ref().is_some_and(|url| url.starts_with("https:")) {
         return;
     }
-    for (place, _) in addresses.iter().filter(|(_, address)| !address.ip().is_loopback()) {
+    let has_secrets = instances.all.iter().any(Instance::has_secrets);
+    let shared = shared.iter().filter(|_| has_secrets);
+    for (place, _) in shared.chain(&instances.plain).filter(|(_, address)| !address.ip().is_loopback()) {
         let advice = "passwords cross the network unencrypted; set server.certificate and server.private_key, \
                       or put a TLS proxy in front and set server.public_url to its https:// address";
         context.warn(place, advice);

@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::address::{listen_address, network, public_url};
-use super::reader::{Section, non_empty};
+use super::reader::Section;
 use super::report::Place;
+use super::tls::{self, Tls};
 use super::units::{self, format_size};
 
 /// The keys of `[server]`.
@@ -98,17 +98,6 @@ pub struct Server {
     pub shutdown_grace: Duration,
 }
 
-/// Files of the TLS listener; absolute paths of PEM files.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// The chain, leaf first.
-    pub certificate: PathBuf,
-    /// The key of the leaf.
-    pub private_key: PathBuf,
-    /// Present: a client must show a certificate that one of these has signed.
-    pub client_ca: Option<PathBuf>,
-}
-
 /// Reads `[server]`; its addresses are returned with their places, so that they can be compared with others'.
 pub(super) fn read(section: &Section<'_>) -> (Server, Vec<(Place, SocketAddr)>) {
     let listen = read_listen(section);
@@ -117,7 +106,7 @@ pub(super) fn read(section: &Section<'_>) -> (Server, Vec<(Place, SocketAddr)>) 
     let timeout = |key, default| section.take(key, |value| units::duration(value, TIMEOUT)).unwrap_or(default);
     let server = Server {
         listen: listen.iter().map(|(_, address)| *address).collect(),
-        tls: read_tls(section),
+        tls: tls::read(section),
         public_url: section.take("public_url", public_url),
         max_body: max_body.unwrap_or(DEFAULT_MAX_BODY),
         max_incidents: to_usize(number("max_incidents", MAX_INCIDENTS, DEFAULT_MAX_INCIDENTS)),
@@ -142,19 +131,6 @@ fn read_listen(section: &Section<'_>) -> Vec<(Place, SocketAddr)> {
         section.error("listen", "must name at least one address");
     }
     listen
-}
-
-fn read_tls(section: &Section<'_>) -> Option<Tls> {
-    let path = |key| section.take(key, non_empty).map(|path| section.context.folder.join(path));
-    let (certificate, private_key, client_ca) = (path("certificate"), path("private_key"), path("client_ca"));
-    let half = |missing, given| section.missing(missing, format!("is missing: {given} needs it"));
-    match (section.has("certificate"), section.has("private_key"), section.has("client_ca")) {
-        (true, false, _) => half("private_key", "certificate"),
-        (false, true, _) => half("certificate", "private_key"),
-        (false, false, true) => half("certificate", "client_ca (client certificates belong to TLS)"),
-        _ => {}
-    }
-    Some(Tls { certificate: certificate?, private_key: private_key?, client_ca })
 }
 
 /// A body that exceeds the budget alone would never be let in, so the default grows with `max_body`.

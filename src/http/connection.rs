@@ -29,6 +29,9 @@ const MAX_AGE: Duration = Duration::from_secs(3600);
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// What is in flight then may take as long as a slow body on a slow disk.
 const LAST_WORDS: Duration = Duration::from_secs(60);
+/// For the last answers and frames of an HTTP/2 connection with nothing in flight; two seconds are many round trips, the rest
+/// is for a large answer on a slow line.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// Requests at once on one HTTP/2 connection; more wait at the client.
 const MAX_STREAMS: u32 = 32;
 /// HTTP/2 flow control: what a client may send of one body, and of all on a connection, before it is read.
@@ -149,7 +152,11 @@ impl Entrance {
             }
         }
         connection.as_mut().graceful_shutdown();
-        finish(connection).await;
+        // GOAWAY lets streams finish. The peer is then expected to close; one that does not is left.
+        tokio::select! {
+            () = finish(connection) => {}
+            () = traffic.quiet(GOODBYE) => {}
+        }
     }
 }
 

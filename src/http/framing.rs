@@ -15,7 +15,7 @@ pub(super) fn check(head: &Parts) -> Result<(), Refused> {
     if hosts > 1 {
         return Err(Refused::Framing("more than one Host header"));
     }
-    if hosts == 0 && head.version == Version::HTTP_11 {
+    if hosts == 0 && head.version >= Version::HTTP_11 {
         return Err(Refused::Framing("the Host header is missing"));
     }
     let mut encodings = head.headers.get_all(header::TRANSFER_ENCODING).iter();

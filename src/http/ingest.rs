@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use super::answer::{self, Body};
 use super::error::Refused;
 use super::request_id::RequestId;
-use super::{Entrance, Instance, Site, Visit, body, framing, route};
+use super::{Entrance, Instance, Site, Visit, body, framing, route, vouched};
 use crate::incident::{Draft, Timestamp};
 use crate::intake::{self, IntakeError};
 use crate::listener::client_address;
@@ -39,7 +39,8 @@ impl Entrance {
     /// Answers one request.
     pub(super) async fn answer(&self, request: Request<Incoming>, visit: &Visit) -> Response<Body> {
         let _in_flight = visit.traffic.begin();
-        let (head, mut incoming) = request.into_parts();
+        let (mut head, mut incoming) = request.into_parts();
+        vouched::vouch(&mut head, visit.client.as_deref());
         let site = self.site.load_full();
         let peer = client_address(visit.remote, &site.limits.trusted_proxies, &head.headers);
         let mut passage = Passage { id: self.request_ids.next(), site, visit, head, peer };
@@ -59,6 +60,7 @@ impl Entrance {
     }
 
     async fn ingest(&self, passage: &mut Passage<'_>, incoming: &mut Incoming) -> Result<Response<Body>, Refused> {
+        vouched::name_host(&mut passage.head)?;
         framing::check(&passage.head)?;
         let instance = self.admit(passage).await?;
         if passage.head.method != Method::POST {

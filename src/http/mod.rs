@@ -14,6 +14,7 @@ mod request_id;
 mod route;
 mod timer;
 mod traffic;
+mod vouched;
 
 use std::collections::HashMap;
 use std::fmt;

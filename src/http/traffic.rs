@@ -48,6 +48,17 @@ impl Traffic {
         self.begun.load(Ordering::Relaxed) == 0
     }
 
+    /// Waits until nothing was in flight for as long as `time`.
+    pub(super) async fn quiet(&self, time: Duration) {
+        let mut seen = self.begun.load(Ordering::Relaxed);
+        loop {
+            sleep(time).await;
+            if self.is_idle_since(&mut seen) {
+                return;
+            }
+        }
+    }
+
     /// Whether nothing is in flight and nothing was since `seen`, which is brought up to date.
     pub(super) fn is_idle_since(&self, seen: &mut u64) -> bool {
         let (begun, ended) = (self.begun.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));

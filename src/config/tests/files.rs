@@ -47,26 +47,6 @@ fn secrets_that_others_can_read_are_warned_of() {
 }
 
 #[test]
-fn certificates_and_keys_must_be_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let text = format!("[server]\ncertificate = \"c.pem\"\nprivate_key = \"k.pem\"\nclient_ca = \"ca.pem\"\n{MINIMAL}");
-    let found = problems(&folder, &text);
-    assert_eq!(found.len(), 3, "{found:#?}");
-    for (message, want) in
-        found.iter().zip(["2: server.certificate: cannot read", "3: server.private_key: cannot read", "4: server.client_ca: cannot read"])
-    {
-        assert!(message.starts_with(want), "{message}");
-    }
-    fs::write(folder.path().join("c.pem"), "x").unwrap();
-    fs::write(folder.path().join("k.pem"), "").unwrap();
-    fs::create_dir(folder.path().join("ca.pem")).unwrap();
-    let found = problems(&folder, &text);
-    assert_eq!(found.len(), 2, "{found:#?}");
-    assert!(found[0].starts_with("3: server.private_key: ") && found[0].ends_with("k.pem\" is empty"), "{}", found[0]);
-    assert!(found[1].starts_with("4: server.client_ca: ") && found[1].ends_with("ca.pem\" is not a file"), "{}", found[1]);
-}
-
-#[test]
 fn the_store_needs_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(problems(&folder, MINIMAL), [""; 0]);
