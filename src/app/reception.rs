@@ -3,6 +3,7 @@
 //! A reload keeps the socket of every address that is still wanted, whatever else about it changes, so that no connection is
 //! refused meanwhile; an address may even pass from one instance to another. Open connections go on as they began.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio_rustls::server::TlsStream;
 
 use super::renewal::Certificates;
 use super::systemd::Inherited;
@@ -189,19 +191,34 @@ impl Desk {
     ) {
         let Seat { lane, timer } = seat;
         let traffic = Arc::new(Traffic::default());
-        let mut visit = Visit { remote: remote.ip(), door: self.door.clone(), lane, timer, client: None, traffic };
-        let Some(tls) = &self.tls else {
-            return entrance.serve(TokioIo::new(stream), Protocol::Http1, visit, stop).await;
+        let visit = Visit { remote: remote.ip(), door: self.door.clone(), lane, timer, client: None, traffic };
+        let serving = match &self.tls {
+            None => entrance.serve(TokioIo::new(stream), Protocol::Http1, visit, stop),
+            Some(tls) => {
+                // Boxed: what a handshake needs is given back when it is over.
+                let handshake = Box::pin(shake_hands(Arc::clone(tls), stream, self.handshake_timeout));
+                match handshake.await {
+                    Ok(stream) => {
+                        let (protocol, client) = identify(&stream);
+                        entrance.serve(TokioIo::new(*stream), protocol, Visit { client, ..visit }, stop)
+                    }
+                    // Who is kept out by `client_ca` may be a sender that somebody misses; the rest is the noise of an open network.
+                    Err(error) if is_client_refused(&error) => return tracing::warn!(%error, %remote, "client certificate refused"),
+                    Err(error) => return tracing::debug!(%error, %remote, "TLS handshake failed"),
+                }
+            }
         };
-        let stream = match tls.accept(stream, self.handshake_timeout).await {
-            Ok(stream) => stream,
-            // Who is kept out by `client_ca` may be a sender that somebody misses; the rest is the noise of an open network.
-            Err(error) if is_client_refused(&error) => return tracing::warn!(%error, %remote, "client certificate refused"),
-            Err(error) => return tracing::debug!(%error, %remote, "TLS handshake failed"),
-        };
-        let (_, session) = stream.get_ref();
-        visit.client = Tls::client_subject(session).map(Into::into);
-        let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
-        entrance.serve(TokioIo::new(stream), protocol, visit, stop).await;
+        serving.await;
     }
+}
+
+async fn shake_hands(tls: Arc<Tls>, stream: TcpStream, time: Duration) -> io::Result<Box<TlsStream<TcpStream>>> {
+    tls.accept(stream, time).await.map(Box::new)
+}
+
+/// The protocol agreed on, and whom the client's certificate names.
+fn identify(stream: &TlsStream<TcpStream>) -> (Protocol, Option<Arc<str>>) {
+    let (_, session) = stream.get_ref();
+    let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
+    (protocol, Tls::client_subject(session).map(Into::into))
 }

@@ -67,15 +67,20 @@ pub enum Protocol {
     Http2,
 }
 
+/// A connection that is being served.
+pub type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 impl Entrance {
     /// Serves one connection until it ends, times out, or `stop` turns true and what is in flight is answered.
-    pub async fn serve<IO>(self: Arc<Self>, io: IO, protocol: Protocol, visit: Visit, stop: watch::Receiver<bool>)
+    ///
+    /// Boxed, each protocol by itself: an idle connection takes the room of its own protocol's state and nobody else's.
+    pub fn serve<IO>(self: Arc<Self>, io: IO, protocol: Protocol, visit: Visit, stop: watch::Receiver<bool>) -> Serving
     where
         IO: Read + Write + Unpin + Send + 'static,
     {
         match protocol {
-            Protocol::Http1 => self.serve_http1(io, visit, stop).await,
-            Protocol::Http2 => self.serve_http2(io, visit, stop).await,
+            Protocol::Http1 => Box::pin(self.serve_http1(io, visit, stop)),
+            Protocol::Http2 => Box::pin(self.serve_http2(io, visit, stop)),
         }
     }
 
@@ -90,7 +95,8 @@ impl Entrance {
         let io = NamedErrors::new(io, Arc::clone(&self), visit.remote);
         let service = service_fn(move |request| {
             let (entrance, visit) = (Arc::clone(&self), Arc::clone(&visit));
-            async move { Ok::<_, Infallible>(entrance.answer(request, &visit).await) }
+            // Boxed, because it is large, and between two requests there is none.
+            Box::pin(async move { Ok::<_, Infallible>(entrance.answer(request, &visit).await) })
         });
         let connection = http1::Builder::new()
             .timer(timer)

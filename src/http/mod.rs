@@ -33,7 +33,7 @@ use crate::intake::Rules;
 use crate::metrics::{InstanceLabel, Metrics, RequestLabels};
 use crate::rejections::Rejections;
 use body::Budget;
-pub use connection::{Protocol, Visit};
+pub use connection::{Protocol, Serving, Visit};
 use request_id::RequestIds;
 pub use route::Door;
 pub use timer::CoarseTimer;

@@ -48,7 +48,8 @@ impl Running {
             format!("[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{TOKEN}\"\n{instances}");
         std::fs::write(&path, text).unwrap();
         let config = Config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
-        let gateway = Gateway::bind(&config).unwrap();
+        // On a thread of its own: the caller may be inside a runtime, and the gateway brings another.
+        let gateway = std::thread::scope(|scope| scope.spawn(|| Gateway::bind(&config).unwrap()).join().unwrap());
         let addresses: Vec<_> = gateway.addresses().into_iter().map(|bound| (bound.what, bound.address)).collect();
         let find = |what: &str| addresses.iter().find(|(name, _)| name == what).unwrap().1;
         let (stop, stopped) = oneshot::channel();
@@ -201,7 +202,7 @@ impl Answer {
         self.json().as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn check_what_every_answer_has(&self) {
+    pub(crate) fn check_what_every_answer_has(&self) {
         assert!(self.header("x-request-id").is_some_and(|id| id.len() == 16), "no request id in {self:?}");
         assert!(self.header("content-type").is_some(), "no content type in {self:?}");
         assert!(!(300..400).contains(&self.status), "a redirect: {self:?}");

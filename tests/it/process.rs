@@ -41,6 +41,13 @@ impl Process {
         self.child.id()
     }
 
+    /// Resident memory in KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
@@ -61,7 +68,7 @@ impl Process {
 /// The address of the first entrance that is printed.
 fn entrance_address(lines: impl Iterator<Item = std::io::Result<String>>) -> Option<SocketAddr> {
     lines.map_while(Result::ok).find_map(|line| {
-        let (origin, _) = line.split_once("http://")?.1.split_once("/instance/execute/")?;
+        let (origin, _) = line.split_once("://")?.1.split_once("/instance/execute/")?;
         origin.parse().ok()
     })
 }

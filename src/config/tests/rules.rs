@@ -114,6 +114,26 @@ fn tls_needs_both_files() {
 }
 
 #[test]
+fn an_address_of_an_instances_own_may_have_a_certificate_of_its_own() {
+    let pair = "certificate = \"own.crt\"\nprivate_key = \"own.key\"\n";
+    let own = good(&format!("{MINIMAL}listen = \"0.0.0.0:1\"\n{pair}"));
+    let tls = own.instances[0].tls.as_ref().unwrap();
+    assert_eq!((tls.certificate.to_str(), tls.client_ca.as_ref()), (Some("/etc/hookgate/own.crt"), None));
+    assert_eq!(own.warnings, [""; 0], "its passwords are encrypted");
+    let tables: Vec<_> = own.certificates().map(|(table, _)| table).collect();
+    assert_eq!(tables, ["instance[0]"]);
+    assert_eq!(own.line("instance[0].private_key"), Some(7));
+    assert_eq!(
+        one_mistake(&format!("{MINIMAL}{pair}")),
+        ":1: instance[0].listen: is missing: certificate is for an address of the instance's own"
+    );
+    assert_eq!(
+        one_mistake(&format!("{MINIMAL}listen = \"0.0.0.0:1\"\ncertificate = \"own.crt\"\n")),
+        ":1: instance[0].private_key: is missing: certificate needs it"
+    );
+}
+
+#[test]
 fn no_address_is_used_twice() {
     let instance = |listen: &str| format!("{MINIMAL}listen = \"{listen}\"\n");
     let admin = |listen: &str| format!("[admin]\ntoken = \"t\"\nlisten = \"{listen}\"\n");
@@ -252,7 +272,11 @@ fn plain_text_outside_this_machine_is_warned_of() {
     assert_eq!(good(&server("certificate = \"c\"\nprivate_key = \"k\"\n")).warnings, [""; 0]);
     assert_eq!(good(&server("public_url = \"https://h.example.com\"\n")).warnings, [""; 0]);
     assert_eq!(good(&server("public_url = \"http://h.example.com\"\n")).warnings.len(), 1);
-    assert_eq!(good(&format!("{MINIMAL}listen = \"[::]:1\"\n")).warnings.len(), 1);
+    let own = good(&format!("{MINIMAL}listen = \"[::]:1\"\n")).warnings;
+    assert!(own.len() == 1 && own[0].contains(":5: instance[0].listen: passwords cross the network unencrypted"), "{own:?}");
+    let open = "[[instance]]\nname = \"b\"\nallow_unauthenticated = true\nlisten = \"0.0.0.0:9\"\n";
+    let warnings = good(&format!("{MINIMAL}{open}")).warnings;
+    assert!(warnings.len() == 1 && warnings[0].contains("allow_unauthenticated"), "nobody sends a password there: {warnings:?}");
     let admin = good(&format!("[admin]\nlisten = \"0.0.0.0:8081\"\ntoken = \"t\"\n{MINIMAL}")).warnings;
     assert!(admin.len() == 1 && admin[0].contains(":2: admin.listen: tokens and incidents cross"), "{admin:?}");
 }
