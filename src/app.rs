@@ -138,7 +138,7 @@ impl Gateway {
         let house = House {
             entrance: Arc::new(Entrance::new(nobody, verifier, Arc::clone(&metrics), Arc::clone(&rejections))),
             workers: Arc::new(workers.handles()),
-            permits: Permits::new(config.server.max_connections, metrics.connections.clone()),
+            permits: Permits::new(build::permit_limits(&config.server), metrics.connections.clone()),
             stop: stopped,
         };
         let silence = Silence::new(Arc::clone(&metrics));

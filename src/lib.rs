@@ -8,7 +8,7 @@
 //!
 //! [`listener`] accepts connections and knows who the peer really is, [`http`] holds the limits and the order of checks,
 //! [`auth`] decides who may come in, [`intake`] turns bytes into incidents, [`store`] makes them durable. [`activity`],
-//! [`incident`], [`secret`], [`metrics`] and [`rejections`] are leaves that everybody may use. Only [`app`] knows all the parts; only `app` and [`cli`]
+//! [`incident`], [`secret`], [`metrics`], [`party`] and [`rejections`] are leaves that everybody may use. Only [`app`] knows all the parts; only `app` and [`cli`]
 //! read the [`config`]uration.
 
 pub mod activity;
@@ -23,6 +23,7 @@ pub mod intake;
 pub mod listener;
 pub mod log;
 pub mod metrics;
+pub mod party;
 pub mod rejections;
 pub mod secret;
 pub mod store;

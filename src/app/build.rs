@@ -8,6 +8,7 @@ use crate::auth::{Access, AccessSpec, Argon2Hash, PasswordSpec, Verifier};
 use crate::config::{self, Config};
 use crate::http::{Instance, InstanceOptions, Limits, PasswordUses, Site};
 use crate::intake::{KeyPath, Rules};
+use crate::listener::PermitLimits;
 use crate::metrics::Metrics;
 use crate::store::Reader;
 
@@ -17,6 +18,11 @@ use crate::store::Reader;
 pub struct BuildError {
     instance: String,
     message: String,
+}
+
+/// How many connections may be open.
+pub(super) fn permit_limits(server: &config::Server) -> PermitLimits {
+    PermitLimits { all: server.max_connections, per_address: server.max_connections_per_address, exempt: server.trusted_proxies.clone() }
 }
 
 /// Makes the parts that a configuration describes, at the start and for each reload.
@@ -59,13 +65,15 @@ impl Builder {
         let (secret_header, asks_for_basic) = match &instance.access {
             config::Access::Header { name, .. } => (Some(name.clone()), false),
             config::Access::Basic { .. } => (None, true),
-            config::Access::Open => (None, false),
+            // Its only 401 is for those whom `allow_from` leaves out, who are told what anybody is told who guesses a name.
+            config::Access::Open => (None, true),
         };
         let paths: Result<Vec<KeyPath>, _> = instance.duplication_key.iter().map(|path| path.parse()).collect();
         Ok(InstanceOptions {
             name: instance.name.as_str().into(),
             access: access(&instance.access, &self.verifier)?,
             asks_for_basic,
+            allow_from: instance.allow_from.clone(),
             secret_header,
             rules: Rules {
                 incident_type: instance.incident_type.as_deref().map(Into::into),

@@ -4,7 +4,7 @@
 //! refused meanwhile; an address may even pass from one instance to another. Open connections go on as they began.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use super::renewal::Certificates;
@@ -21,7 +22,7 @@ use super::workers::{Handles, Seat};
 use super::{BoundAddress, StartError};
 use crate::config::Config;
 use crate::http::{Door, Entrance, Protocol, Traffic, Visit};
-use crate::listener::{self, Bound, Host, Permit, Permits, Tls, is_client_refused};
+use crate::listener::{self, Bound, Crowded, Host, Permit, Permits, Refusals, Tls, is_client_refused, proxy};
 
 /// How the connections of a listener are received.
 #[derive(Clone, Debug)]
@@ -29,6 +30,9 @@ struct Desk {
     door: Door,
     tls: Option<Arc<Tls>>,
     handshake_timeout: Duration,
+    /// Connections begin with a header that names the client, and come from trusted proxies.
+    proxy_protocol: bool,
+    refusals: Refusals,
 }
 
 /// A listening socket with all that belongs to it. Dropping it closes the socket, not the connections.
@@ -80,17 +84,20 @@ impl Receptions {
     /// Binds what a configuration wants and is not there yet, or takes the sockets that the service manager has passed. Changes
     /// nothing until [`Receptions::adopt`]. Must be called inside a tokio runtime.
     pub(super) fn plan(&self, config: &Config, certificates: &Certificates, inherited: &mut Inherited) -> Result<Plan, StartError> {
-        let of_server = config.server.tls.as_ref();
-        let shared = config.server.listen.iter().map(|address| ("server.listen".to_owned(), *address, Door::Shared, of_server));
+        let server = &config.server;
+        let of_server = server.tls.as_ref();
+        let shared =
+            server.listen.iter().map(|address| ("server.listen".to_owned(), *address, Door::Shared, of_server, server.proxy_protocol));
         let own = config.instances.iter().filter_map(|instance| {
             let address = instance.listen?;
             let door = Door::Own(instance.name.as_str().into());
-            Some((format!("instance {:?}: listen", instance.name), address, door, instance.tls.as_ref().or(of_server)))
+            let proxy_protocol = instance.proxy_protocol.unwrap_or(server.proxy_protocol);
+            Some((format!("instance {:?}: listen", instance.name), address, door, instance.tls.as_ref().or(of_server), proxy_protocol))
         });
         let mut taken = vec![false; self.0.len()];
-        let steps = shared.chain(own).map(|(what, address, door, tls)| {
+        let steps = shared.chain(own).map(|(what, address, door, tls, proxy_protocol)| {
             let tls = tls.and_then(|tls| certificates.of(tls)).cloned();
-            let desk = Desk { door, tls, handshake_timeout: config.server.handshake_timeout };
+            let desk = Desk { door, tls, handshake_timeout: server.handshake_timeout, proxy_protocol, refusals: Refusals::default() };
             let found = self.0.iter().zip(&taken).position(|(reception, taken)| !taken && reception.serves(address, &desk.door));
             if let Some(index) = found {
                 taken[index] = true;
@@ -169,34 +176,56 @@ impl Drop for Reception {
 }
 
 impl Host for Clerk {
-    fn serve(&self, stream: TcpStream, remote: SocketAddr, permit: Permit) {
-        let (desk, entrance, stop) = (self.desk.load_full(), Arc::clone(&self.house.entrance), self.house.stop.clone());
-        self.house.workers.spawn(stream, permit, move |stream, seat| Desk::receive(desk, stream, remote, seat, entrance, stop));
+    fn serve(&self, stream: TcpStream, remote: SocketAddr, mut permit: Permit) {
+        let desk = self.desk.load_full();
+        // Behind a proxy it is not known yet whose connection this is.
+        if !desk.proxy_protocol
+            && let Err(why) = permit.count_for(remote.ip())
+        {
+            return desk.turn_away(stream, remote.ip(), why, &self.house.entrance);
+        }
+        let (entrance, stop) = (Arc::clone(&self.house.entrance), self.house.stop.clone());
+        self.house.workers.spawn(stream, permit, move |stream, permit, seat| {
+            let deadline = Instant::now() + desk.handshake_timeout;
+            Desk::receive(desk, Arrival { stream, remote: remote.ip(), permit, deadline }, seat, entrance, stop)
+        });
     }
 
-    fn refusal(&self, remote: SocketAddr) -> Option<Vec<u8>> {
-        // Without a handshake there is no way to say anything on a TLS connection, and a handshake is what costs.
-        self.desk.load().tls.is_none().then(|| self.house.entrance.answer_crowd(remote.ip()))
+    fn turn_away(&self, stream: TcpStream, remote: SocketAddr, why: Crowded) {
+        self.desk.load().turn_away(stream, remote.ip(), why, &self.house.entrance);
     }
 }
 
+/// A connection that nothing was read from yet.
+struct Arrival {
+    stream: TcpStream,
+    /// The other end; once the proxy has introduced its client, that client.
+    remote: IpAddr,
+    permit: Permit,
+    /// By when all that precedes HTTP is done.
+    deadline: Instant,
+}
+
 impl Desk {
-    async fn receive(
-        self: Arc<Self>,
-        stream: TcpStream,
-        remote: SocketAddr,
-        seat: Seat,
-        entrance: Arc<Entrance>,
-        stop: watch::Receiver<bool>,
-    ) {
+    async fn receive(self: Arc<Self>, mut arrival: Arrival, seat: Seat, entrance: Arc<Entrance>, stop: watch::Receiver<bool>) {
+        if self.proxy_protocol {
+            // Boxed: what a header needs is given back when it is over.
+            if let Err(error) = Box::pin(introduce(&mut arrival, &entrance)).await {
+                return entrance.note_turned_away(arrival.remote, "proxy_protocol", &error);
+            }
+            if let Err(why) = arrival.permit.count_for(arrival.remote) {
+                return self.turn_away(arrival.stream, arrival.remote, why, &entrance);
+            }
+        }
+        let Arrival { stream, remote, permit: _permit, deadline } = arrival;
         let Seat { lane, timer } = seat;
         let traffic = Arc::new(Traffic::default());
-        let visit = Visit { remote: remote.ip(), door: self.door.clone(), lane, timer, client: None, traffic };
+        let visit = Visit { remote, door: self.door.clone(), lane, timer, client: None, traffic };
         let serving = match &self.tls {
             None => entrance.serve(TokioIo::new(stream), Protocol::Http1, visit, stop),
             Some(tls) => {
-                // Boxed: what a handshake needs is given back when it is over.
-                let handshake = Box::pin(shake_hands(Arc::clone(tls), stream, self.handshake_timeout));
+                // Boxed for the same reason.
+                let handshake = Box::pin(shake_hands(Arc::clone(tls), stream, deadline.saturating_duration_since(Instant::now())));
                 match handshake.await {
                     Ok(stream) => {
                         let (protocol, client) = identify(&stream);
@@ -210,6 +239,26 @@ impl Desk {
         };
         serving.await;
     }
+
+    fn turn_away(&self, stream: TcpStream, client: IpAddr, why: Crowded, entrance: &Entrance) {
+        let answer = entrance.answer_crowd(client, why);
+        // Without a handshake there is no way to say anything on a TLS connection, and a handshake is what costs.
+        if self.tls.is_none() {
+            self.refusals.tell(stream, answer);
+        }
+    }
+}
+
+/// Has a trusted proxy say who its client is.
+async fn introduce(arrival: &mut Arrival, entrance: &Entrance) -> io::Result<()> {
+    if !entrance.trusts(arrival.remote) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "not one of trusted_proxies, which alone may connect here"));
+    }
+    let introduced = tokio::time::timeout_at(arrival.deadline, proxy::read(&mut arrival.stream));
+    if let Some(client) = introduced.await?? {
+        arrival.remote = client.ip();
+    }
+    Ok(())
 }
 
 async fn shake_hands(tls: Arc<Tls>, stream: TcpStream, time: Duration) -> io::Result<Box<TlsStream<TcpStream>>> {

@@ -12,7 +12,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::StartError;
-use super::build::{Before, Builder};
+use super::build::{self, Before, Builder};
 use super::overview::Overview;
 use super::reception::{House, Receptions};
 use super::renewal::{Certificates, Renewal};
@@ -199,7 +199,7 @@ impl Keeper {
         let plan = self.receptions.plan(&config, &certificates, inherited)?;
         // Nothing fails from here on.
         self.receptions.adopt(plan);
-        self.house.permits.set_limit(config.server.max_connections);
+        self.house.permits.set_limits(build::permit_limits(&config.server));
         if let (Some(admin), Some(options)) = (&self.admin, &config.admin) {
             admin.set_token(&options.token);
         }

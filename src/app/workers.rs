@@ -99,7 +99,8 @@ impl Handles {
     }
 
     /// Serves `stream` on the next worker, its socket registered with that worker's own poller.
-    pub(super) fn spawn<F>(&self, stream: TcpStream, permit: Permit, serve: impl FnOnce(TcpStream, Seat) -> F + Send + 'static)
+    /// Who serves holds the permit until the end.
+    pub(super) fn spawn<F>(&self, stream: TcpStream, permit: Permit, serve: impl FnOnce(TcpStream, Permit, Seat) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -108,10 +109,9 @@ impl Handles {
         let seat = seat.clone();
         handle.spawn(async move {
             match adopt(stream) {
-                Ok(stream) => serve(stream, seat).await,
+                Ok(stream) => serve(stream, permit, seat).await,
                 Err(error) => tracing::error!(%error, "cannot serve a connection"),
             }
-            drop(permit);
         });
     }
 }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::party::party;
+
 /// Pairs of address and instance on record at once: about 2 MiB. At the default rate a pair with one failure is forgotten
 /// after a second, so only an attack of this many failures a second fills it.
 const CAPACITY: usize = 65_536;
@@ -133,7 +135,7 @@ impl Throttle {
     }
 
     fn pair(&self, peer: IpAddr, instance: &str) -> u64 {
-        self.hasher.hash_one((prefix(peer), instance))
+        self.hasher.hash_one((party(peer), instance))
     }
 
     fn nanos(&self, now: Instant) -> u64 {
@@ -156,14 +158,6 @@ impl Records {
         let mut times: Vec<u64> = self.forgotten_at.values().copied().collect();
         let (_, &mut last, _) = times.select_nth_unstable(DROPPED_AT_ONCE);
         self.forgotten_at.retain(|_, at| *at > last);
-    }
-}
-
-/// What is taken for one party: an IPv4 address, mapped into IPv6 or not, or the /64 an IPv6 address is in.
-fn prefix(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        v4 @ IpAddr::V4(_) => v4,
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
     }
 }
 

@@ -6,12 +6,14 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
 use toml::de::DeValue;
 
-use super::address::listen_address;
+use super::address::{listen_address, network};
 use super::reader::{Section, boolean, non_empty, string};
 use super::report::Place;
 use super::secret::{self, Password};
+use super::server::NOBODY_MAY_SPEAK_IT;
 use super::tls::{self, Tls};
 use super::units;
 
@@ -22,12 +24,14 @@ pub(super) const KEYS: &[&str] = &[
     "password",
     "password_next",
     "allow_unauthenticated",
+    "allow_from",
     "incident_type",
     "store_samples",
     "duplication_key",
     "duplication_window",
     "expect_every",
     "listen",
+    "proxy_protocol",
     "certificate",
     "private_key",
     "client_ca",
@@ -52,6 +56,8 @@ pub struct Instance {
     pub name: String,
     /// Who may come in.
     pub access: Access,
+    /// Where senders may be; none: anywhere.
+    pub allow_from: Option<Vec<IpNet>>,
     /// The type of incidents whose sender gives none.
     pub incident_type: Option<String>,
     /// Keep the last incidents as samples.
@@ -64,6 +70,8 @@ pub struct Instance {
     pub expect_every: Option<Duration>,
     /// An address of its own, where `POST /` reaches this instance.
     pub listen: Option<SocketAddr>,
+    /// Whether connections to that address begin with a PROXY protocol header; none: as on the gateway's own.
+    pub proxy_protocol: Option<bool>,
     /// The certificate of that address; none: the server's, if it has one.
     pub tls: Option<Tls>,
 }
@@ -116,14 +124,14 @@ pub(super) struct Instances {
     pub(super) plain: Vec<(Place, SocketAddr)>,
 }
 
-/// Reads every `[[instance]]`.
-pub(super) fn read_all(sections: &[Section<'_>]) -> Instances {
+/// Reads every `[[instance]]`. `trusts_proxies`: whether `[server]` names any.
+pub(super) fn read_all(sections: &[Section<'_>], trusts_proxies: bool) -> Instances {
     let mut seen = HashMap::new();
     let mut instances = Instances::default();
     for section in sections {
         let name = read_name(section, &mut seen);
         let own = section.take("listen", listen_address).map(|address| (section.place("listen"), address));
-        let instance = read(section, name, own.as_ref().map(|(_, address)| *address));
+        let instance = read(section, name, own.as_ref().map(|(_, address)| *address), trusts_proxies);
         let is_plain = instance.as_ref().is_some_and(|instance| instance.has_secrets() && instance.tls.is_none());
         instances.plain.extend(own.clone().filter(|_| is_plain));
         instances.addresses.extend(own);
@@ -132,12 +140,14 @@ pub(super) fn read_all(sections: &[Section<'_>]) -> Instances {
     instances
 }
 
-fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>) -> Option<Instance> {
+fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>, trusts_proxies: bool) -> Option<Instance> {
     let access = read_access(section);
     let duplication_key = section.take_list("duplication_key", key_path).unwrap_or_default();
     if duplication_key.is_empty() && section.has("duplication_window") {
         section.context.warn(&section.place("duplication_window"), "has no effect without duplication_key");
     }
+    let allow_from = read_allow_from(section);
+    let proxy_protocol = read_proxy_protocol(section, trusts_proxies);
     let incident_type = section.take("incident_type", non_empty);
     let store_samples = section.take("store_samples", boolean).unwrap_or(false);
     let duplication_window = section.take("duplication_window", |value| units::duration(value, WINDOW)).unwrap_or(DEFAULT_WINDOW);
@@ -145,6 +155,7 @@ fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>)
     Some(Instance {
         name: name?,
         access: access?,
+        allow_from,
         incident_type,
         store_samples,
         duplication_key: duplication_key.into_iter().map(|(_, path)| path).collect(),
@@ -152,6 +163,7 @@ fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>)
         expect_every: section.take("expect_every", |value| units::duration(value, EXPECTATION)),
         listen,
         tls,
+        proxy_protocol,
     })
 }
 
@@ -162,6 +174,24 @@ fn read_tls(section: &Section<'_>) -> Option<Tls> {
         section.missing("listen", format!("is missing: {key} is for an address of the instance's own"));
     }
     tls::read(section)
+}
+
+fn read_proxy_protocol(section: &Section<'_>, trusts_proxies: bool) -> Option<bool> {
+    let proxy_protocol = section.take("proxy_protocol", boolean)?;
+    if proxy_protocol && !trusts_proxies {
+        section.error("proxy_protocol", NOBODY_MAY_SPEAK_IT);
+    } else if !section.has("listen") {
+        section.context.warn(&section.place("proxy_protocol"), "has no effect without listen");
+    }
+    Some(proxy_protocol)
+}
+
+fn read_allow_from(section: &Section<'_>) -> Option<Vec<IpNet>> {
+    if section.is_empty_list("allow_from") {
+        section.error("allow_from", "lets nobody in: name addresses or networks, or remove it to let senders be anywhere");
+    }
+    let networks = section.take_list("allow_from", network)?;
+    Some(networks.into_iter().map(|(_, network)| network).collect())
 }
 
 fn read_name(section: &Section<'_>, seen: &mut HashMap<String, Place>) -> Option<String> {

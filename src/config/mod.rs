@@ -161,10 +161,11 @@ fn parse(text: &str, path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Resul
     let (document, syntax) = DeTable::parse_recoverable(text);
     let context = Context::new(text, path, env);
     let root = Section::root(&context, document.get_ref(), ROOT_KEYS);
-    let (server, mut addresses) = server::read(&root.table("server", server::KEYS));
+    let server_section = root.table("server", server::KEYS);
+    let (server, mut addresses) = server::read(&server_section);
     let store = store::read(&root.table("store", store::KEYS));
     let log = log::read(&root.table("log", log::KEYS));
-    let instances = instance::read_all(&root.tables("instance", instance::KEYS));
+    let instances = instance::read_all(&root.tables("instance", instance::KEYS), server::trusts_proxies(&server_section));
     if !root.has("instance") || root.is_empty_list("instance") {
         root.missing("instance", "there is none: add a table [[instance]] with name, username and password");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::address::{listen_address, network, public_url};
-use super::reader::Section;
+use super::reader::{Section, boolean};
 use super::report::Place;
 use super::tls::{self, Tls};
 use super::units::{self, format_size};
@@ -22,8 +22,10 @@ pub(super) const KEYS: &[&str] = &[
     "max_body",
     "max_incidents",
     "max_connections",
+    "max_connections_per_address",
     "max_body_in_flight",
     "trusted_proxies",
+    "proxy_protocol",
     "failed_logins_per_minute",
     "header_timeout",
     "body_timeout",
@@ -39,6 +41,8 @@ const DEFAULT_MAX_BODY: u64 = 10 << 20;
 const DEFAULT_MAX_INCIDENTS: u64 = 10_000;
 /// Far more than senders open, far less than the file descriptors that systemd or a container allows.
 const DEFAULT_MAX_CONNECTIONS: u64 = 10_000;
+/// A tenth of all: ten hostile addresses are needed to fill the gateway, and no sender behind one address opens that many.
+const DEFAULT_MAX_CONNECTIONS_PER_ADDRESS: u64 = 1_000;
 /// A dozen of the largest bodies at once, which a machine of 1 GB can take.
 const DEFAULT_MAX_BODY_IN_FLIGHT: u64 = 128 << 20;
 /// One a second: more than a person mistypes, less than a guesser needs.
@@ -67,6 +71,9 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::f
 /// Zero ends at once; nobody waits longer than an hour for a stop.
 const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
 
+/// A header that names the client is believed of proxies alone.
+pub(super) const NOBODY_MAY_SPEAK_IT: &str = "needs server.trusted_proxies: only they may connect to such a listener";
+
 /// The entrance: where it listens and how much it takes.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -82,10 +89,14 @@ pub struct Server {
     pub max_incidents: usize,
     /// Open connections, over all addresses.
     pub max_connections: usize,
+    /// Open connections of one address (IPv4) or /64 (IPv6); trusted proxies are exempt.
+    pub max_connections_per_address: usize,
     /// Bytes of all bodies that are not answered yet; at least `max_body`.
     pub max_body_in_flight: u64,
     /// Who may set X-Forwarded-For.
     pub trusted_proxies: Vec<IpNet>,
+    /// Connections begin with a PROXY protocol header, and come from `trusted_proxies` alone.
+    pub proxy_protocol: bool,
     /// For each address and instance; 0: not limited.
     pub failed_logins_per_minute: u32,
     /// For a request's headers, and for the next request on an idle connection.
@@ -111,8 +122,10 @@ pub(super) fn read(section: &Section<'_>) -> (Server, Vec<(Place, SocketAddr)>) 
         max_body: max_body.unwrap_or(DEFAULT_MAX_BODY),
         max_incidents: to_usize(number("max_incidents", MAX_INCIDENTS, DEFAULT_MAX_INCIDENTS)),
         max_connections: to_usize(number("max_connections", MAX_CONNECTIONS, DEFAULT_MAX_CONNECTIONS)),
+        max_connections_per_address: to_usize(number("max_connections_per_address", MAX_CONNECTIONS, DEFAULT_MAX_CONNECTIONS_PER_ADDRESS)),
         max_body_in_flight: read_max_body_in_flight(section, max_body),
         trusted_proxies: read_trusted_proxies(section),
+        proxy_protocol: section.take("proxy_protocol", boolean).unwrap_or(false),
         failed_logins_per_minute: u32::try_from(number("failed_logins_per_minute", FAILED_LOGINS, DEFAULT_FAILED_LOGINS))
             .expect("the upper bound fits"),
         header_timeout: timeout("header_timeout", DEFAULT_HEADER_TIMEOUT),
@@ -120,7 +133,15 @@ pub(super) fn read(section: &Section<'_>) -> (Server, Vec<(Place, SocketAddr)>) 
         handshake_timeout: timeout("handshake_timeout", DEFAULT_HANDSHAKE_TIMEOUT),
         shutdown_grace: section.take("shutdown_grace", |value| units::duration(value, GRACE)).unwrap_or(DEFAULT_SHUTDOWN_GRACE),
     };
+    if server.proxy_protocol && !trusts_proxies(section) {
+        section.error("proxy_protocol", NOBODY_MAY_SPEAK_IT);
+    }
     (server, listen)
+}
+
+/// Whether there is somebody who may speak the PROXY protocol; not whether what is written is right.
+pub(super) fn trusts_proxies(section: &Section<'_>) -> bool {
+    section.has("trusted_proxies") && !section.is_empty_list("trusted_proxies")
 }
 
 fn read_listen(section: &Section<'_>) -> Vec<(Place, SocketAddr)> {

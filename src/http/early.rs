@@ -15,6 +15,8 @@ use http::StatusCode;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 use super::Entrance;
+use crate::listener::Crowded;
+use crate::metrics::RejectionLabels;
 
 /// Status line, `connection`, `content-length: 0` and `date`: hyper's answers stay well below.
 const LONGEST_BARE_ANSWER: usize = 200;
@@ -90,9 +92,19 @@ impl Entrance {
         }
     }
 
-    /// The whole answer to a connection beyond the limit.
-    pub fn answer_crowd(&self, peer: IpAddr) -> Vec<u8> {
-        self.raw_answer(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", "Too many connections. Try again later.", peer)
+    /// The whole answer to a connection beyond a limit, where it can be answered; counted in any case.
+    pub fn answer_crowd(&self, peer: IpAddr, why: Crowded) -> Vec<u8> {
+        let word = match why {
+            Crowded::Everywhere => "too_many_connections",
+            Crowded::Address => "too_many_connections_of_address",
+        };
+        self.raw_answer(StatusCode::SERVICE_UNAVAILABLE, word, "Too many connections. Try again later.", peer)
+    }
+
+    /// Takes note of a connection that was closed without an answer.
+    pub fn note_turned_away(&self, peer: IpAddr, word: &'static str, reason: &io::Error) {
+        self.metrics.rejections.get_or_create(&RejectionLabels { instance: String::new(), reason: word }).inc();
+        tracing::warn!(%peer, %reason, "connection refused");
     }
 
     fn raw_answer(&self, status: StatusCode, word: &'static str, text: &str, peer: IpAddr) -> Vec<u8> {

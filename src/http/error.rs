@@ -4,6 +4,7 @@
 //! ([`Refused::public_text`]), the metrics one word of a fixed list ([`Refused::word`]), the operator's log the true reason
 //! (`Display`).
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -34,6 +35,8 @@ pub(super) enum Refused {
     Throttled(Duration),
     #[error("{0}")]
     Credentials(#[from] auth::Refusal),
+    #[error("{0} is not in the instance's allow_from: its credentials were not looked at")]
+    Address(IpAddr),
     #[error("the body is larger than {limit} bytes")]
     BodyTooLarge { limit: u64 },
     #[error("the body came too slowly: {received} bytes in {after:?}")]
@@ -58,7 +61,7 @@ impl Refused {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Credentials(_) => StatusCode::UNAUTHORIZED,
+            Self::Credentials(_) | Self::Address(_) => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge { .. } | Self::Intake(IntakeError::TooLarge | IntakeError::TooManyIncidents { .. }) => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
@@ -76,6 +79,7 @@ impl Refused {
             Self::Method(_) => "method",
             Self::Throttled(_) => "throttled",
             Self::Credentials(refusal) => refusal.reason(),
+            Self::Address(_) => "address",
             Self::BodyTooLarge { .. } | Self::Intake(IntakeError::TooLarge) => "body_too_large",
             Self::BodyTooSlow { .. } => "body_too_slow",
             Self::BodyBroken { .. } => "body_broken",
@@ -104,7 +108,7 @@ impl Refused {
             Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Store(_) => {
                 "The event cannot be stored now. Try again later.".into()
             }
-            Self::Credentials(_) => "Authorization failed.".into(),
+            Self::Credentials(_) | Self::Address(_) => "Authorization failed.".into(),
             Self::Internal(_) => "Internal error.".into(),
         }
     }

@@ -14,6 +14,7 @@ use super::answer::{self, Body};
 use super::error::Refused;
 use super::request_id::RequestId;
 use super::{Entrance, Instance, Site, Visit, body, framing, route, vouched};
+use crate::auth::Refusal;
 use crate::incident::{Draft, Timestamp};
 use crate::intake::{self, IntakeError};
 use crate::listener::client_address;
@@ -88,6 +89,12 @@ impl Entrance {
         }
         self.throttle.check(passage.peer, name).map_err(|wait| Refused::Throttled(wait.0))?;
         let instance = passage.instance();
+        // From a wrong address, credentials are verified as those for an instance that does not exist: it takes as long as with a
+        // wrong password, and nothing is learned by it about the right one.
+        let (instance, is_elsewhere) = match instance {
+            Some(instance) if !instance.allows(passage.peer) => (None, true),
+            other => (other, false),
+        };
         match self.verifier.verify(instance.map(|instance| &instance.access), &head.headers).await {
             // A stranger to the gateway is a stranger to this instance too: `verify` refuses where there is no instance.
             Ok(verified) => {
@@ -98,7 +105,10 @@ impl Entrance {
                 Ok(Arc::clone(instance))
             }
             Err(refusal) => {
-                let refused = Refused::Credentials(refusal);
+                let refused = match refusal {
+                    Refusal::UnknownInstance if is_elsewhere => Refused::Address(passage.peer),
+                    refusal => Refused::Credentials(refusal),
+                };
                 if refused.status() == StatusCode::UNAUTHORIZED {
                     self.throttle.failed(passage.peer, name);
                 }

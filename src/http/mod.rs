@@ -18,6 +18,7 @@ mod vouched;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,7 @@ pub struct Instance {
     name: Arc<str>,
     access: Access,
     asks_for_basic: bool,
+    allow_from: Option<Vec<IpNet>>,
     secret_header: Option<HeaderName>,
     rules: Rules,
     keep_samples: bool,
@@ -83,6 +85,8 @@ pub struct InstanceOptions {
     pub access: Access,
     /// Whether a 401 carries `WWW-Authenticate: Basic`.
     pub asks_for_basic: bool,
+    /// Where senders may be; none: anywhere.
+    pub allow_from: Option<Vec<IpNet>>,
     /// The header that holds the secret, kept out of incidents and rejections.
     pub secret_header: Option<HeaderName>,
     /// From bytes to incidents.
@@ -119,6 +123,7 @@ impl Instance {
             name: options.name,
             access: options.access,
             asks_for_basic: options.asks_for_basic,
+            allow_from: options.allow_from,
             secret_header: options.secret_header,
             rules: options.rules,
             keep_samples: options.keep_samples,
@@ -136,6 +141,11 @@ impl Instance {
     /// When its passwords were last used.
     pub fn password_uses(&self) -> &PasswordUses {
         &self.password_uses
+    }
+
+    /// Whether a sender may be at this address.
+    fn allows(&self, peer: IpAddr) -> bool {
+        self.allow_from.as_ref().is_none_or(|networks| networks.iter().any(|network| network.contains(&peer)))
     }
 }
 
@@ -183,6 +193,14 @@ impl Entrance {
         self.throttle.set_rate(site.limits.failed_logins_per_minute);
         self.budget.set_limit(site.limits.max_body_in_flight);
         self.site.store(Arc::new(site));
+    }
+}
+
+impl Entrance {
+    /// Whether this is a proxy whose word on its clients counts.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.site.load().limits.trusted_proxies.iter().any(|network| network.contains(&peer))
     }
 }
 

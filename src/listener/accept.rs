@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
-use super::{Permit, Permits};
+use super::{Crowded, Permit, Permits};
 
 /// Connections that the kernel completes while the loop is busy; the system's own limit (`somaxconn`) applies as well.
 const BACKLOG: u32 = 4096;
@@ -56,13 +56,12 @@ pub trait Host {
     /// Serves one, and drops the permit when it has ended.
     fn serve(&self, stream: TcpStream, remote: SocketAddr, permit: Permit);
 
-    /// The whole HTTP answer to one that is beyond the limit; none: it is closed without a word.
-    fn refusal(&self, remote: SocketAddr) -> Option<Vec<u8>>;
+    /// Gets rid of one that is beyond a limit.
+    fn turn_away(&self, stream: TcpStream, remote: SocketAddr, why: Crowded);
 }
 
 /// Accepts until `stop` turns true.
 pub async fn accept(bound: Bound, permits: Arc<Permits>, mut stop: watch::Receiver<bool>, host: impl Host) {
-    let refusals = Permits::new(MOST_REFUSALS, prometheus_client::metrics::gauge::Gauge::default());
     loop {
         let accepted = tokio::select! {
             accepted = bound.listener.accept() => accepted,
@@ -70,12 +69,8 @@ pub async fn accept(bound: Bound, permits: Arc<Permits>, mut stop: watch::Receiv
         };
         match accepted {
             Ok((stream, remote)) => match permits.take() {
-                Some(permit) => host.serve(stream, remote, permit),
-                None => {
-                    if let Some(answer) = host.refusal(remote) {
-                        refuse(stream, answer, &refusals);
-                    }
-                }
+                Ok(permit) => host.serve(stream, remote, permit),
+                Err(why) => host.turn_away(stream, remote, why),
             },
             Err(error) if is_per_connection(&error) => {}
             Err(error) => {
@@ -92,20 +87,32 @@ fn is_per_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// Tells a connection beyond the limit to come back later.
-fn refuse(mut stream: TcpStream, answer: Vec<u8>, refusals: &Arc<Permits>) {
-    let Some(permit) = refusals.take() else { return };
-    tokio::spawn(async move {
-        let said = async {
-            stream.write_all(&answer).await?;
-            stream.shutdown().await?;
-            // Closing with unread bytes would reset the connection before the peer has read the answer.
-            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
-        };
-        // Too slow, or gone: then there is nobody to tell.
-        let _ = tokio::time::timeout(REFUSAL_TIME, said).await;
-        drop(permit);
-    });
+/// Tells connections that there is no place for them, a few at once.
+#[derive(Clone, Debug)]
+pub struct Refusals(Arc<Semaphore>);
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_REFUSALS)))
+    }
+}
+
+impl Refusals {
+    /// Sends `answer` and closes, in the background. Must be called inside a tokio runtime.
+    pub fn tell(&self, mut stream: TcpStream, answer: Vec<u8>) {
+        let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() else { return };
+        tokio::spawn(async move {
+            let said = async {
+                stream.write_all(&answer).await?;
+                stream.shutdown().await?;
+                // Closing with unread bytes would reset the connection before the peer has read the answer.
+                tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+            };
+            // Too slow, or gone: then there is nobody to tell.
+            let _ = tokio::time::timeout(REFUSAL_TIME, said).await;
+            drop(permit);
+        });
+    }
 }
 
 #[cfg(test)]

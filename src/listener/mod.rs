@@ -4,11 +4,12 @@ mod accept;
 mod certificate;
 mod peer;
 mod permits;
+pub mod proxy;
 mod subject;
 mod tls;
 
-pub use accept::{Bound, Host, accept};
+pub use accept::{Bound, Host, Refusals, accept};
 pub use certificate::{Inspection, TlsError, TlsFile, TlsFiles, certificates, inspect};
 pub use peer::client_address;
-pub use permits::{Permit, Permits};
+pub use permits::{Crowded, Permit, PermitLimits, Permits};
 pub use tls::{Tls, is_client_refused};

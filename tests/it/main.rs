@@ -20,6 +20,7 @@ mod hygiene;
 mod pki;
 mod power;
 mod process;
+mod process;
 mod quiet;
 mod reload;
 mod sender;

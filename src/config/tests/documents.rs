@@ -59,6 +59,7 @@ fn the_template_names_every_key_with_its_default() {
         "duplication_key",
         "expect_every",
         "listen = \"0.",
+        "allow_from",
     ];
     let written: Vec<_> =
         all_of_the_template().lines().filter(|line| !without_default.iter().any(|key| line.starts_with(key))).map(str::to_owned).collect();

@@ -11,7 +11,8 @@ fn defaults() {
     let server = config.server;
     assert_eq!(server.listen, ["127.0.0.1:8080".parse().unwrap()]);
     assert!(server.tls.is_none() && server.public_url.is_none() && server.trusted_proxies.is_empty());
-    assert_eq!((server.max_body, server.max_incidents, server.max_connections), (10 << 20, 10_000, 10_000));
+    assert_eq!((server.max_body, server.max_incidents), (10 << 20, 10_000));
+    assert_eq!((server.max_connections, server.max_connections_per_address, server.proxy_protocol), (10_000, 1_000, false));
     assert_eq!((server.max_body_in_flight, server.failed_logins_per_minute), (128 << 20, 60));
     let times = [server.header_timeout, server.body_timeout, server.handshake_timeout, server.shutdown_grace];
     assert_eq!(times.map(|time| time.as_secs()), [10, 30, 10, 10]);
@@ -20,6 +21,7 @@ fn defaults() {
     assert_eq!((config.store.retention, config.store.samples), (None, 20));
     assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Auto, "info"));
     let instance = &config.instances[0];
+    assert!(instance.allow_from.is_none() && instance.proxy_protocol.is_none());
     assert!(!instance.store_samples && instance.incident_type.is_none() && instance.duplication_key.is_empty());
     assert_eq!((instance.duplication_window, instance.listen), (Duration::from_secs(7 * 86_400), None));
     assert_eq!(config.warnings, [""; 0]);
@@ -37,6 +39,8 @@ fn numbers_durations_and_sizes_have_bounds() {
         ("server", "max_incidents = \"5\""),
         ("server", "max_connections = 0"),
         ("server", "max_connections = 99999999999999999999"),
+        ("server", "max_connections_per_address = 0"),
+        ("server", "proxy_protocol = \"yes\""),
         ("server", "max_body_in_flight = 0"),
         ("server", "max_body_in_flight = \"1025GiB\""),
         ("server", "failed_logins_per_minute = -1"),
@@ -90,6 +94,26 @@ fn the_body_budget_holds_one_body() {
     assert_eq!(good(&format!("[server]\nmax_body = \"500MiB\"\n{MINIMAL}")).server.max_body_in_flight, 500 << 20);
     let message = one_mistake(&format!("[server]\nmax_body_in_flight = \"9MiB\"\n{MINIMAL}"));
     assert_eq!(message, ":2: server.max_body_in_flight: must be at least max_body (10MiB)");
+}
+
+#[test]
+fn allow_from_names_networks_and_lets_somebody_in() {
+    let config = good(&format!("{MINIMAL}allow_from = [\"203.0.113.7/24\", \"2001:db8::1\"]\n"));
+    let networks: Vec<_> = config.instances[0].allow_from.iter().flatten().map(ToString::to_string).collect();
+    assert_eq!(networks, ["203.0.113.0/24", "2001:db8::1/128"]);
+    assert!(one_mistake(&format!("{MINIMAL}allow_from = []\n")).starts_with(":5: instance[0].allow_from: lets nobody in"));
+    assert!(one_mistake(&format!("{MINIMAL}allow_from = \"example.com\"\n")).starts_with(":5: instance[0].allow_from: "));
+}
+
+#[test]
+fn the_proxy_protocol_needs_proxies_that_are_trusted() {
+    let own = "listen = \"127.0.0.1:1\"\nproxy_protocol = true\n";
+    assert!(one_mistake(&format!("[server]\nproxy_protocol = true\n{MINIMAL}")).starts_with(":2: server.proxy_protocol: needs "));
+    assert!(one_mistake(&format!("{MINIMAL}{own}")).starts_with(":6: instance[0].proxy_protocol: needs "));
+    let config = good(&format!("[server]\ntrusted_proxies = \"10.0.0.7\"\nproxy_protocol = true\n{MINIMAL}{own}"));
+    assert!(config.server.proxy_protocol && config.instances[0].proxy_protocol == Some(true));
+    let idle = good(&format!("{MINIMAL}proxy_protocol = false\n"));
+    assert!(idle.warnings.join("").contains("has no effect without listen"), "{:?}", idle.warnings);
 }
 
 #[test]
