@@ -88,6 +88,7 @@ impl Refused {
             Self::Intake(IntakeError::TooManyIncidents { .. }) => "too_many_incidents",
             Self::Intake(IntakeError::UnsupportedEncoding) => "content_encoding",
             Self::Store(WriteError::QueueFull) => "queue_full",
+            Self::Store(WriteError::Overdue) => "queue_overdue",
             Self::Store(WriteError::DiskFull) => "disk_full",
             Self::Store(WriteError::Closing) => "closing",
             Self::Store(_) => "store",
@@ -116,7 +117,9 @@ impl Refused {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Throttled(wait) => Some(*wait),
-            Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Store(WriteError::QueueFull) => Some(RETRY_SOON),
+            Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Store(WriteError::QueueFull | WriteError::Overdue) => {
+                Some(RETRY_SOON)
+            }
             Self::Store(_) => Some(RETRY_LATER),
             _ => None,
         }

@@ -121,9 +121,12 @@ impl OpenError {
 /// Nothing of this request was stored; the sender should try again later. Every one becomes a 503.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// As many requests wait for the writer as may wait.
+    /// As many requests wait for the writer as may wait, or the first of them has waited for too long.
     #[error("too many requests wait for the store")]
     QueueFull,
+    /// Its commit did not begin in time, and will not any more.
+    #[error("the store was too slow: the commit did not begin in time and was called off")]
+    Overdue,
     /// No room on the disk, or so little that it is kept for deleting and checkpointing.
     #[error("no room on the disk of the store")]
     DiskFull,

@@ -4,13 +4,15 @@
 //! and wakes one task there, the pump, which hands them out at home, where waking is cheap.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use std::{fmt, mem};
 
 use tokio::sync::{Notify, oneshot};
 
 use super::error::WriteError;
-use super::queue::{Queue, Request};
+use super::queue::{MOST_WAIT, Queue, Request};
 use super::sqlite::Prepared;
+use super::writer::refuse;
 use super::{Answer, Receipt, Write};
 use crate::incident::Timestamp;
 
@@ -28,17 +30,25 @@ impl Lane {
 
     /// Stores everything in `write` or nothing of it, and comes back when it is on stable storage.
     ///
-    /// Once this future was polled, dropping it does not cancel the commit. A write without drafts is done at once.
-    /// Must be awaited on a tokio runtime.
+    /// Once this future was polled, dropping it does not cancel the commit. A write without drafts is done at once. When the
+    /// commit has not begun after 4 s, it is not begun any more and the write is refused; once begun, its true outcome is
+    /// waited for. Must be awaited on a tokio runtime with time enabled.
     pub async fn commit(&self, write: Arc<Write>) -> Result<Receipt, WriteError> {
         if write.drafts.is_empty() {
             return Ok(Receipt { created: Timestamp::now(), outcomes: Vec::new() });
         }
         Inbox::ensure_pump(&self.inbox);
-        let (reply, answer) = oneshot::channel();
-        self.queue.push(Request { prepared: Prepared::new(write), inbox: Arc::clone(&self.inbox), reply })?;
+        let (reply, mut answer) = oneshot::channel();
+        self.queue.push(Request { since: Instant::now(), prepared: Prepared::new(write), inbox: Arc::clone(&self.inbox), reply })?;
+        let answer = match tokio::time::timeout(MOST_WAIT, &mut answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                refuse(self.queue.take_overdue(), &WriteError::Overdue);
+                answer.await
+            }
+        };
         // The sender is dropped unused only if the writer panicked.
-        answer.await.unwrap_or_else(|_| Err(WriteError::Io("the writer ended while this request was with it".into())))
+        answer.unwrap_or_else(|_| Err(WriteError::Io("the writer ended while this request was with it".into())))
     }
 }
 

@@ -148,6 +148,48 @@ async fn only_the_guilty_request_of_a_batch_fails() {
     assert_eq!((stored(&good.await.unwrap()).len(), stored(&after.await.unwrap()).len()), (1, 1));
 }
 
+#[test]
+fn a_commit_that_does_not_begin_in_time_is_called_off_and_one_that_has_begun_is_not() {
+    let bench = Bench::new();
+    let (store, gate) = gated(&bench, |_| ());
+    let lane = store.lane();
+    runtime().block_on(async {
+        let closed = gate.lock().unwrap();
+        let mut begun = pin!(lane.commit(one("{\"begun\":1}")));
+        assert!(poll(begun.as_mut()).is_pending());
+        while !store.queue.is_empty() {
+            std::thread::yield_now();
+        }
+        let mut waiting = pin!(lane.commit(one("{\"waiting\":1}")));
+        assert!(poll(waiting.as_mut()).is_pending());
+        store.queue.age(queue::MOST_WAIT);
+        assert_eq!(poll(pin!(lane.commit(one("{}"))).as_mut()), Poll::Ready(Err(WriteError::QueueFull)), "turned away at the door");
+        // As its own timer would have it.
+        writer::refuse(store.queue.take_overdue(), &WriteError::Overdue);
+        assert_eq!(waiting.await, Err(WriteError::Overdue));
+        assert!(poll(begun.as_mut()).is_pending());
+        drop(closed);
+        assert_eq!(stored(&begun.await.unwrap()).len(), 1);
+    });
+    assert_eq!(store.queue.waiting(), 0);
+    store.close();
+    assert_eq!(bench.all().len(), 1, "what was refused is not stored");
+}
+
+#[test]
+fn rows_that_wait_are_bounded_too() {
+    let bench = Bench::new();
+    let (store, gate) = gated(&bench, |_| ());
+    let lane = store.lane();
+    let many = Arc::new(write(vec![draft("{}"); 10_000]));
+    runtime().block_on(async {
+        let closed = gate.lock().unwrap();
+        occupy(&lane, &closed);
+        let refused = (0..9).filter(|_| poll(Box::pin(lane.commit(Arc::clone(&many))).as_mut()).is_ready()).count();
+        assert!((2..=3).contains(&refused), "{refused} of 9: six fit, and the writer may have taken one");
+    });
+}
+
 #[tokio::test]
 async fn a_full_disk_is_not_ready_and_heals_by_itself() {
     let bench = Bench::new();
@@ -222,6 +264,8 @@ fn an_answer_finds_its_way_when_the_pump_is_gone() {
     assert!(first.block_on(async { poll(commit.as_mut()).is_pending() }));
     drop(first);
     drop(closed);
+    // Its timer is gone with the first runtime, so the answer must be there when it is looked for.
+    store.close();
     assert_eq!(stored(&runtime().block_on(commit).unwrap()).len(), 1);
 }
 

@@ -63,7 +63,8 @@ fn stop(queue: &Queue, fatal: &watch::Sender<Option<Arc<str>>>, reason: &str) {
     fatal.send_replace(Some(reason));
 }
 
-fn refuse(requests: Vec<Request>, error: &WriteError) {
+/// Answers everybody with the same error.
+pub(super) fn refuse(requests: Vec<Request>, error: &WriteError) {
     answer(requests.into_iter().map(|request| (request, Err(error.clone()))));
 }
 
