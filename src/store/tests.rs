@@ -279,7 +279,8 @@ fn a_consumer_sees_everything_once_and_in_order_while_senders_send() {
     let senders: Vec<_> = (0..3)
         .map(|kind| {
             let lane = store.lane();
-            let runtime = if kind < 2 { runtime() } else { runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap() };
+            let runtime =
+                if kind < 2 { runtime() } else { runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap() };
             std::thread::spawn(move || runtime.block_on(send(lane, SENDERS, EACH)))
         })
         .collect();

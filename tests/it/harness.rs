@@ -219,7 +219,11 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
 
 /// One request on a connection of its own, and its checked answer.
 pub(crate) fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let mut stream = connect(address);
+    request_on(connect(address), method, path, headers, body)
+}
+
+/// The same on a connection that is there already.
+pub(crate) fn request_on(mut stream: TcpStream, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
