@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketType, bind, socket};
 
-use crate::harness::{ALICE, Answer, BASIC, PATIENCE, Running, connect, eventually, read_answer, request_on};
+use crate::harness::{ALICE, Answer, BASIC, PATIENCE, Running, connect, eventually, read_answer, request, request_on};
+use crate::process::Process;
 
 const WRONG: (&str, &str) = ("authorization", "Basic YWxpY2U6d3Jvbmc=");
 const PATH: &str = "/instance/execute/in";
@@ -243,4 +244,36 @@ fn the_admin_listener_answers_while_the_entrance_is_saturated() {
     });
     println!("the slowest of the admin answers took {slowest:?}");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}
+
+/// A large body costs at most three times itself, and many at once what the budget allows. The bounds leave room for what is no
+/// body: caches of the database, which fill once, and what the allocator keeps.
+#[test]
+fn large_bodies_cost_a_bounded_amount_of_memory() {
+    const BODY: usize = 10 << 20;
+    let folder = tempfile::TempDir::new().unwrap();
+    let server = "[server]\nlisten = \"127.0.0.1:0\"\nmax_body_in_flight = \"40MiB\"\n";
+    std::fs::write(folder.path().join("hookgate.toml"), format!("{server}{BASIC}")).unwrap();
+    let process = Process::serve(folder.path());
+    let post = |body: &[u8]| request(process.address, "POST", PATH, &[ALICE], body).status;
+    let warm = format!("[{}]", vec![format!("{{\"a\":\"{}\"}}", "x".repeat(900)); 200].join(","));
+    for _ in 0..40 {
+        assert_eq!(post(warm.as_bytes()), 200);
+    }
+    let idle = process.peak_memory();
+    let element = format!("{{\"l\":[{}]}}", vec!["{\"a\":0}"; 126].join(","));
+    let within = format!("[{}]", vec![element; 10_000].join(","));
+    let beyond = format!("[{}]", vec!["{\"a\":0}"; BODY / 8 - 1].join(","));
+    assert!((BODY * 9 / 10..=BODY).contains(&within.len()) && beyond.len() <= BODY);
+    assert_eq!((post(within.as_bytes()), post(beyond.as_bytes()), post(&vec![b'['; BODY])), (200, 413, 400));
+    let one = process.peak_memory() - idle;
+    std::thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| assert!(matches!(post(within.as_bytes()), 200 | 503)));
+        }
+    });
+    let many = process.peak_memory() - idle;
+    println!("peak over {idle} MiB: one body of 10 MiB {one} MiB, 24 at once within 40 MiB {many} MiB");
+    assert!(one <= 4 * 10, "{one} MiB for one body");
+    assert!(many <= 4 * 40, "{many} MiB for a budget of 40 MiB");
 }
