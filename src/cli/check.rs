@@ -24,10 +24,14 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, path: &Path) -> anyhow::Result<()> {
-        let config = Config::load(path)?;
         if self.live {
-            return live::check(&config);
+            return live::check(&Config::load(path)?);
         }
+        let (config, mut errors) = match Config::load(path) {
+            Ok(config) => (config, Vec::new()),
+            // What is right of it is looked at all the same, so that one run says everything.
+            Err(_) => Config::survey(path)?,
+        };
         for warning in &config.warnings {
             note(&format!("warning: {warning}"));
         }
@@ -35,10 +39,10 @@ impl Args {
         for warning in &certificates.doubtful {
             note(&format!("warning: {}", warning.in_file(path)));
         }
-        let mut errors = config::check_files(&config);
+        errors.extend(config::check_files(&config));
         errors.extend(certificates.unusable);
         errors.extend(certificates.invalid);
-        let is_usable = errors.iter().all(|error| error.key != STORE);
+        let is_usable = errors.iter().all(|error| !error.key.is_empty() && error.key != STORE);
         if is_usable && let Err(error) = store::check(&config.store.path) {
             errors.push(ConfigError { key: STORE.into(), line: config.line(STORE), message: error.to_string() });
         }

@@ -97,6 +97,16 @@ impl Config {
         Ok(config)
     }
 
+    /// What [`Config::load`] reads, mistakes or not, and the mistakes: for looking at what the rest of it points to.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn survey(path: &Path) -> Result<(Self, Vec<ConfigError>), ConfigErrors> {
+        let (_, text) = read_file(path)?;
+        let (config, found) = read(&text, path, &|name| std::env::var(name).ok());
+        Ok((config, found.map_or_else(|found| found.errors, |_| Vec::new())))
+    }
+
     /// Reads `[store]` alone, for programs beside the gateway: they may lack the environment that secrets are in.
     ///
     /// # Errors
@@ -158,6 +168,12 @@ fn unreadable(path: &Path, error: &io::Error) -> ConfigErrors {
 
 /// Also says whether a secret stands in the file itself.
 fn parse(text: &str, path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<(Config, bool), ConfigErrors> {
+    let (config, found) = read(text, path, env);
+    found.map(|has_literal_secret| (config, has_literal_secret))
+}
+
+/// Beside mistakes, what is right.
+fn read(text: &str, path: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Config, Result<bool, ConfigErrors>) {
     let (document, syntax) = DeTable::parse_recoverable(text);
     let context = Context::new(text, path, env);
     let root = Section::root(&context, document.get_ref(), ROOT_KEYS);
@@ -174,9 +190,16 @@ fn parse(text: &str, path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Resul
     let (admin, admin_address) = root.has("admin").then(|| admin::read(&root.table("admin", admin::KEYS))).unzip();
     addresses.extend(admin_address.flatten());
     address::refuse_shared(&context, &mut addresses);
-    let Findings { warnings, lines, has_literal_secret } = context.finish(&syntax)?;
     let admin = admin.flatten();
-    Ok((Config { path: path.to_path_buf(), server, admin, store, log, instances: instances.all, warnings, lines }, has_literal_secret))
+    let lines = context.lines();
+    let mut config = Config { path: path.to_path_buf(), server, admin, store, log, instances: instances.all, warnings: Vec::new(), lines };
+    match context.finish(&syntax) {
+        Ok(Findings { warnings, has_literal_secret }) => {
+            config.warnings = warnings;
+            (config, Ok(has_literal_secret))
+        }
+        Err(found) => (config, Err(found)),
+    }
 }
 
 /// Credentials that cross a network must be encrypted, by the gateway or by a proxy whose public URL says so. On the

@@ -36,7 +36,6 @@ pub(super) struct Context<'a> {
 /// What was learnt besides the values.
 pub(super) struct Findings {
     pub(super) warnings: Vec<String>,
-    pub(super) lines: BTreeMap<String, usize>,
     pub(super) has_literal_secret: bool,
 }
 
@@ -95,6 +94,11 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Where the keys are written that were read.
+    pub(super) fn lines(&self) -> BTreeMap<String, usize> {
+        self.lines.borrow().clone()
+    }
+
     /// All errors in the order of their lines, or what was learnt.
     ///
     /// Where the file is not TOML, the parser recovers what it can. Then only mistakes in what is written count: what looks
@@ -116,7 +120,6 @@ impl<'a> Context<'a> {
         warnings.sort_by_key(|warning| warning.line);
         Ok(Findings {
             warnings: warnings.iter().map(|warning| warning.in_file(self.path)).collect(),
-            lines: self.lines.into_inner(),
             has_literal_secret: self.has_literal_secret.get(),
         })
     }

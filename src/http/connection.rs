@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::watch;
 
 use super::early::NamedErrors;
+use super::stall::Unstalled;
 use super::traffic::{Guarded, Traffic};
 use super::{CoarseTimer, Door, Entrance};
 use crate::store::Lane;
@@ -92,6 +93,7 @@ impl Entrance {
         let timer = visit.timer.clone();
         let traffic = Arc::clone(&visit.traffic);
         let visit = Arc::new(visit);
+        let io = Unstalled::new(io, timer.clone(), header_timeout);
         let io = NamedErrors::new(io, Arc::clone(&self), visit.remote);
         let service = service_fn(move |request| {
             let (entrance, visit) = (Arc::clone(&self), Arc::clone(&visit));
@@ -131,6 +133,7 @@ impl Entrance {
         let patience = self.site.load().limits.header_timeout;
         let traffic = Arc::clone(&visit.traffic);
         let visit = Arc::new(visit);
+        let io = Unstalled::new(io, visit.timer.clone(), patience);
         let io = Guarded::new(io, Arc::clone(&traffic), patience);
         let service = service_fn(move |request| {
             let (entrance, visit) = (Arc::clone(&self), Arc::clone(&visit));

@@ -37,6 +37,8 @@ pub(super) enum Refused {
     Credentials(#[from] auth::Refusal),
     #[error("{0} is not in the instance's allow_from: its credentials were not looked at")]
     Address(IpAddr),
+    #[error("the caller hung up while the credentials were being verified")]
+    HungUp,
     #[error("the body is larger than {limit} bytes")]
     BodyTooLarge { limit: u64 },
     #[error("the body came too slowly: {received} bytes in {after:?}")]
@@ -61,7 +63,7 @@ impl Refused {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Credentials(_) | Self::Address(_) => StatusCode::UNAUTHORIZED,
+            Self::Credentials(_) | Self::Address(_) | Self::HungUp => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge { .. } | Self::Intake(IntakeError::TooLarge | IntakeError::TooManyIncidents { .. }) => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
@@ -80,6 +82,7 @@ impl Refused {
             Self::Throttled(_) => "throttled",
             Self::Credentials(refusal) => refusal.reason(),
             Self::Address(_) => "address",
+            Self::HungUp => "hung_up",
             Self::BodyTooLarge { .. } | Self::Intake(IntakeError::TooLarge) => "body_too_large",
             Self::BodyTooSlow { .. } => "body_too_slow",
             Self::BodyBroken { .. } => "body_broken",
@@ -109,7 +112,7 @@ impl Refused {
             Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Store(_) => {
                 "The event cannot be stored now. Try again later.".into()
             }
-            Self::Credentials(_) | Self::Address(_) => "Authorization failed.".into(),
+            Self::Credentials(_) | Self::Address(_) | Self::HungUp => "Authorization failed.".into(),
             Self::Internal(_) => "Internal error.".into(),
         }
     }

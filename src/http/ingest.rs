@@ -95,7 +95,10 @@ impl Entrance {
             Some(instance) if !instance.allows(passage.peer) => (None, true),
             other => (other, false),
         };
-        match self.verifier.verify(instance.map(|instance| &instance.access), &head.headers).await {
+        let attempt = Attempt { entrance: self, passage, name, is_undecided: true };
+        let verdict = self.verifier.verify(instance.map(|instance| &instance.access), &head.headers).await;
+        attempt.decided();
+        match verdict {
             // A stranger to the gateway is a stranger to this instance too: `verify` refuses where there is no instance.
             Ok(verified) => {
                 let instance = instance.ok_or_else(|| Refused::Internal("verified without an instance".into()))?;
@@ -190,6 +193,31 @@ impl Passage<'_> {
             super::Door::Own(own) => **own == *name,
         };
         self.site.instances.get(name).filter(|_| is_behind_door)
+    }
+}
+
+/// A login that is being verified. Verifying a password may take a while; whoever hangs up meanwhile, and with that drops
+/// what waits for it, has failed like everybody who guesses wrong.
+struct Attempt<'a> {
+    entrance: &'a Entrance,
+    passage: &'a Passage<'a>,
+    name: &'a str,
+    is_undecided: bool,
+}
+
+impl Attempt<'_> {
+    fn decided(mut self) {
+        self.is_undecided = false;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.is_undecided {
+            self.entrance.throttle.failed(self.passage.peer, self.name);
+            // There is nobody to send it to; it is logged, counted and shown.
+            let _ = self.entrance.refuse(self.passage, &Refused::HungUp);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod framing;
 mod ingest;
 mod request_id;
 mod route;
+mod stall;
 mod timer;
 mod traffic;
 mod vouched;

@@ -100,6 +100,16 @@ fn forms_become_objects() {
 }
 
 #[test]
+fn broken_json_that_is_called_a_form_is_refused() {
+    let running = Running::start(BASIC);
+    for broken in [r#"{"a":1"#, r#"{"a":}"#, "[1", " [{}", "\u{feff}{"] {
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        assert_eq!(running.request("POST", "/instance/execute/in", &[ALICE, form], broken.as_bytes()).status, 400, "{broken}");
+    }
+    assert!(running.incidents().is_empty());
+}
+
+#[test]
 fn gzip_is_unpacked_and_bounded() {
     let running = Running::start_with("max_body = \"100KiB\"", BASIC);
     let post = |encoding, body: &[u8]| running.request("POST", "/instance/execute/in", &[ALICE, ("content-encoding", encoding)], body);

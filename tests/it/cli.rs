@@ -128,6 +128,17 @@ fn check_live_asks_the_running_gateway() {
 }
 
 #[test]
+fn check_tells_of_mistakes_in_the_file_and_beside_it_in_one_run() {
+    let folder = with_config(&format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nno_such_key = 1\ncertificate = \"a.crt\"\nprivate_key = \"a.key\"\n[store]\nurl = \"sqlite:nowhere/x.db\"\n{BASIC}"
+    ));
+    let told = failed(&run(folder.path(), &["check"]), 78);
+    for key in ["server.no_such_key", "server.certificate", "store.url"] {
+        assert!(told.contains(key), "{key}: {told}");
+    }
+}
+
+#[test]
 fn check_tells_of_a_store_that_is_none() {
     let folder = with_config(&format!("[store]\nurl = \"sqlite:notes.txt\"\n{BASIC}"));
     std::fs::write(folder.path().join("notes.txt"), "not a database\n".repeat(500)).unwrap();

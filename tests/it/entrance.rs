@@ -229,3 +229,19 @@ fn the_operator_learns_the_true_reason() {
     assert!(!text.contains("what-is-this-secret"), "{text}");
     assert_eq!(running.metric("hookgate_requests_total{instance=\"in\",status=\"401\"}"), 1.0);
 }
+
+#[test]
+fn hanging_up_does_not_hide_a_failed_login() {
+    let hash = hookgate::auth::hash_password(&hookgate::secret::Secret::new("secret".into())).unwrap();
+    let running = Running::start(&format!("[[instance]]\nname = \"in\"\nusername = \"alice\"\npassword = '{hash}'\n"));
+    let guess = "POST /instance/execute/in HTTP/1.1\r\nhost: a\r\nauthorization: Basic YWxpY2U6d3Jvbmc=\r\ncontent-length: 2\r\n\r\n{}";
+    let mut streams: Vec<_> = (0..20).map(|_| crate::harness::connect(running.address)).collect();
+    for stream in &mut streams {
+        std::io::Write::write_all(stream, guess.as_bytes()).unwrap();
+    }
+    // Passwords are verified one or a few at a time: when the first is answered, the others wait for their turn.
+    assert_eq!(crate::harness::read_answer(&mut streams[0], "POST").status, 401);
+    drop(streams);
+    let refused = || running.metric("hookgate_requests_total{instance=\"in\",status=\"401\"}");
+    crate::harness::eventually("every guess that was begun is counted", || refused() >= 15.0);
+}

@@ -185,6 +185,7 @@ fn stopping_answers_what_is_in_flight_and_takes_no_more() {
     in_flight.write_all(format!("{HEAD}content-length: 2\r\n\r\n{{").as_bytes()).unwrap();
     eventually("the request is being read", || running.metric("hookgate_body_in_flight_bytes") == 1.0);
     let mut idle = connect(running.address);
+    eventually("both are accepted", || running.metric("hookgate_connections") == 2.0);
     running.begin_stop();
     let mut rest = Vec::new();
     assert_eq!(idle.read_to_end(&mut rest).unwrap(), 0, "an idle connection is closed");
@@ -194,4 +195,17 @@ fn stopping_answers_what_is_in_flight_and_takes_no_more() {
     let folder = running.stop();
     assert!(std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err());
     assert_eq!(Running::start_in(folder, "", BASIC).incidents().len(), 1);
+}
+
+#[test]
+fn a_peer_that_does_not_read_its_answers_loses_its_place() {
+    let running = Running::start_with("header_timeout = \"500ms\"", BASIC);
+    let mut greedy = connect(running.address);
+    greedy.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    // Questions until neither side takes any more.
+    let question = b"GET /nowhere HTTP/1.1\r\nhost: test\r\n\r\n".repeat(100);
+    while greedy.write_all(&question).is_ok() {}
+    eventually("its place is free again", || running.metric("hookgate_connections") == 0.0);
+    drop(greedy);
+    assert_eq!(running.post("{}").status, 200);
 }
