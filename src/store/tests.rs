@@ -152,10 +152,10 @@ async fn only_the_guilty_request_of_a_batch_fails() {
 fn a_commit_that_does_not_begin_in_time_is_called_off_and_one_that_has_begun_is_not() {
     let bench = Bench::new();
     let (store, gate) = gated(&bench, |_| ());
-    let lane = store.lane();
-    runtime().block_on(async {
-        let closed = gate.lock().unwrap();
-        let mut begun = pin!(lane.commit(one("{\"begun\":1}")));
+    let (lane, runtime) = (store.lane(), runtime());
+    let closed = gate.lock().unwrap();
+    let mut begun = Box::pin(lane.commit(one("{\"begun\":1}")));
+    runtime.block_on(async {
         assert!(poll(begun.as_mut()).is_pending());
         while !store.queue.is_empty() {
             std::thread::yield_now();
@@ -168,9 +168,9 @@ fn a_commit_that_does_not_begin_in_time_is_called_off_and_one_that_has_begun_is_
         writer::refuse(store.queue.take_overdue(), &WriteError::Overdue);
         assert_eq!(waiting.await, Err(WriteError::Overdue));
         assert!(poll(begun.as_mut()).is_pending());
-        drop(closed);
-        assert_eq!(stored(&begun.await.unwrap()).len(), 1);
     });
+    drop(closed);
+    assert_eq!(stored(&runtime.block_on(begun).unwrap()).len(), 1);
     assert_eq!(store.queue.waiting(), 0);
     store.close();
     assert_eq!(bench.all().len(), 1, "what was refused is not stored");

@@ -33,7 +33,8 @@ fn many() -> usize {
 
 fn plain(server: &str) -> (Process, TempDir) {
     let folder = TempDir::new().unwrap();
-    let text = format!("[server]\nlisten = \"127.0.0.1:0\"\nmax_connections = 15000\n{server}\n{BASIC}");
+    let text =
+        format!("[server]\nlisten = \"127.0.0.1:0\"\nmax_connections = 15000\nmax_connections_per_address = 15000\n{server}\n{BASIC}");
     std::fs::write(folder.path().join("hookgate.toml"), text).unwrap();
     (Process::serve(folder.path()), folder)
 }
@@ -41,7 +42,7 @@ fn plain(server: &str) -> (Process, TempDir) {
 fn encrypted(server: &str, authority: &Authority) -> (Process, TempDir) {
     let folder = TempDir::new().unwrap();
     authority.server(|_| {}).write(folder.path(), "server");
-    let text = "[server]\nlisten = \"127.0.0.1:0\"\nmax_connections = 15000\ncertificate = \"server.crt\"\nprivate_key = \"server.key\"\n";
+    let text = "[server]\nlisten = \"127.0.0.1:0\"\nmax_connections = 15000\nmax_connections_per_address = 15000\ncertificate = \"server.crt\"\nprivate_key = \"server.key\"\n";
     std::fs::write(folder.path().join("hookgate.toml"), format!("{text}{server}\n{BASIC}")).unwrap();
     (Process::serve(folder.path()), folder)
 }
