@@ -17,7 +17,7 @@ use super::overview::Overview;
 use super::reception::{House, Receptions};
 use super::renewal::{Certificates, Renewal};
 use super::silence::{Silence, Source};
-use super::systemd::Inherited;
+use super::systemd::{self, Inherited};
 use crate::admin::Admin;
 use crate::config::{Config, ConfigErrors};
 use crate::http::{Limits, Site};
@@ -165,7 +165,9 @@ impl Keeper {
     }
 
     async fn reload(&mut self) -> Result<(), ReloadError> {
+        systemd::reloading();
         let outcome = self.try_reload().await;
+        systemd::ready();
         self.count(outcome.is_ok());
         if let Err(error) = &outcome {
             for line in error.to_string().lines() {

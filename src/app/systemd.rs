@@ -72,6 +72,14 @@ pub(super) fn ready() {
     notify(&[NotifyState::Ready]);
 }
 
+/// Tells the service manager that the configuration is being read again; [`ready`] follows, whatever comes of it.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "there is no monotonic clock"),
+    }
+}
+
 /// Tells the service manager that the gateway ends, and how long that may take when `grace` is used up.
 pub(super) fn stopping(grace: Duration) {
     let time = u32::try_from((grace + CLOSING_TIME).as_micros()).unwrap_or(u32::MAX);

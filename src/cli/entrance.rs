@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::config::{Access, Config, Instance, Password};
+use crate::config::{Access, Config, Instance, Password, Tls};
 use crate::secret::Secret;
 
 /// Where an instance is reached from this machine, by its own port or the server's first. None while the port is 0, that is,
@@ -14,13 +14,17 @@ pub(super) fn url(config: &Config, instance: &Instance) -> Option<String> {
 
 /// The same for an address that is bound.
 pub(super) fn url_at(config: &Config, instance: &Instance, bound: SocketAddr) -> String {
-    let has_own_certificate = instance.listen.is_some() && instance.tls.is_some();
-    let scheme = if has_own_certificate || config.server.tls.is_some() { "https" } else { "http" };
+    let scheme = if tls(config, instance).is_some() { "https" } else { "http" };
     let address = SocketAddr::new(reachable(bound.ip()), bound.port());
     match instance.listen {
         Some(_) => format!("{scheme}://{address}/"),
         None => format!("{scheme}://{address}/instance/execute/{}", instance.name),
     }
+}
+
+/// The certificate at that address, if it is encrypted: the instance's own port may have its own.
+pub(super) fn tls<'a>(config: &'a Config, instance: &'a Instance) -> Option<&'a Tls> {
+    instance.listen.and(instance.tls.as_ref()).or(config.server.tls.as_ref())
 }
 
 /// "All addresses" is one to listen on, not one to connect to.

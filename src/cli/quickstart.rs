@@ -106,7 +106,7 @@ fn first_entrance<'a>(config: &'a Config, addresses: &[BoundAddress]) -> Option<
 fn curl(config: &Config, instance: &Instance, url: &str) -> String {
     // Ours may well be self-signed; where it is not, trusting it as well does no harm.
     let trusted =
-        config.server.tls.as_ref().map_or_else(String::new, |tls| format!("--cacert {} ", quoted(&tls.certificate.to_string_lossy())));
+        entrance::tls(config, instance).map_or_else(String::new, |tls| format!("--cacert {} ", quoted(&tls.certificate.to_string_lossy())));
     let credentials = match Credentials::of(instance) {
         Credentials::Open => String::new(),
         Credentials::Basic { username, password: Some(password) } => {

@@ -14,7 +14,7 @@ use super::client::{self, Answer, Question, Trust};
 use super::entrance::{self, Credentials};
 use super::output::{note, stdout};
 use super::terminal::visible_json;
-use crate::config::Config;
+use crate::config::{Config, Tls};
 use crate::secret::Secret;
 
 /// Longer than the gateway's own limits on a body and a commit, so that its answer is seen rather than this.
@@ -60,7 +60,7 @@ impl Args {
             credentials = credentials.with_password(password);
         }
         let headers = headers(&credentials)?;
-        let trust = self.trust(&config)?;
+        let trust = self.trust(entrance::tls(&config, instance))?;
         let answer = client::ask(&url, Question { method: Method::POST, headers, body: self.body()? }, trust, ANSWER_TIMEOUT)?;
         print(&answer)?;
         verdict(answer.status)
@@ -75,8 +75,8 @@ impl Args {
     }
 
     /// The gateway is known by its certificate, unless the person says otherwise.
-    fn trust(&self, config: &Config) -> anyhow::Result<Option<Trust>> {
-        match (&self.cacert, &config.server.tls) {
+    fn trust(&self, tls: Option<&Tls>) -> anyhow::Result<Option<Trust>> {
+        match (&self.cacert, tls) {
             (Some(authorities), _) => Trust::authorities(authorities).map(Some),
             (None, Some(tls)) => Trust::pin(&tls.certificate).map(Some),
             (None, None) => Ok(None),

@@ -117,6 +117,16 @@ fn send_knows_the_gateway_by_its_certificate() {
 }
 
 #[test]
+fn send_knows_the_certificate_of_an_instances_own_port() {
+    let folder = TempDir::new().unwrap();
+    let pair = |name: &str| keys_to_paste(&done(&hookgate(folder.path(), &["cert", "--host", name, "--out", name])));
+    let gateway = Running::start_with(&pair("shared"), &format!("{BASIC}listen = \"127.0.0.1:0\"\n{}\n", pair("own")));
+    fs::write(gateway.folder().join("event.json"), "{}").unwrap();
+    let url = format!("https://{}/", gateway.own_address("in"));
+    assert!(done(&hookgate(gateway.folder(), &["send", "in", "event.json", "--url", &url])).starts_with("200 OK\n["));
+}
+
+#[test]
 fn send_verifies_by_authority_where_told_to() {
     let folder = TempDir::new().unwrap();
     let gateway = gateway_for(folder.path(), &["127.0.0.1"]);

@@ -111,6 +111,10 @@ fn readiness_the_watchdog_and_the_end_are_told() {
         ear.hear("WATCHDOG=1");
         assert!(last.elapsed() < LIMIT, "a service manager would have killed it");
     }
+    kill_process(Pid::from_child(&service.0), Signal::HUP).unwrap();
+    let message = ear.hear("RELOADING=1");
+    assert!(message.contains("\nMONOTONIC_USEC="), "what Type=notify-reload asks for: {message}");
+    ear.hear("READY=1");
     kill_process(Pid::from_child(&service.0), Signal::TERM).unwrap();
     let message = ear.hear("STOPPING=1");
     assert!(message.contains("\nEXTEND_TIMEOUT_USEC=30000000\n"), "the grace period is asked for: {message}");
