@@ -13,12 +13,13 @@ COPY src src
 # Alpine's own target is musl, linked statically.
 RUN cargo build --release --locked --bin hookgate \
     && mkdir -p /root-of-image/data /root-of-image/tmp \
-    && cp target/release/hookgate /root-of-image/hookgate \
-    && chown -R 65532:65532 /root-of-image/data \
-    && chmod 0700 /root-of-image/data && chmod 1777 /root-of-image/tmp
+    && chmod 1777 /root-of-image/tmp \
+    && cp target/release/hookgate /root-of-image/hookgate
 
 FROM scratch
 COPY --from=build /root-of-image/ /
+# Said again here: not every builder keeps the owner of a folder that it copies.
+COPY --from=build --chown=65532:65532 /root-of-image/data /data
 # "nonroot" in other images without a shell; what is mounted must be readable by it.
 USER 65532:65532
 # The store: [store] url = "sqlite:/data/hookgate.db".
