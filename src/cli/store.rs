@@ -74,6 +74,7 @@ mod tests {
             drafts: vec![draft; count],
             keep_samples: false,
             duplication_window: Duration::from_secs(1),
+            tally: Arc::default(),
         };
         store.lane().commit(Arc::new(write)).await.unwrap();
     }

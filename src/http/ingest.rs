@@ -20,7 +20,7 @@ use crate::intake::{self, IntakeError};
 use crate::listener::client_address;
 use crate::metrics::{RejectionLabels, RequestLabels};
 use crate::rejections::{self, Rejection};
-use crate::store::{Outcome, Write};
+use crate::store::Write;
 
 /// From here on a body is parsed off the threads that serve connections, because it would hold up everybody else for 0.1 ms
 /// or more. Packed ones always are: how large they become is not known.
@@ -65,7 +65,7 @@ impl Entrance {
         framing::check(&passage.head)?;
         let instance = self.admit(passage).await?;
         if passage.head.method != Method::POST {
-            instance.counters.ok.inc();
+            instance.ok.inc();
             return Ok(answer::text_response(StatusCode::OK, format!("Hookgate instance {} is ready for POST.", instance.name)));
         }
         let limits = &passage.site.limits;
@@ -123,7 +123,7 @@ impl Entrance {
     /// Commits, then answers.
     async fn store(&self, passage: &Passage<'_>, instance: &Instance, drafts: Vec<Draft>) -> Result<Response<Body>, Refused> {
         if drafts.is_empty() {
-            instance.counters.ok.inc();
+            instance.ok.inc();
             let mut response = Response::new(Body::from("[]"));
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             return Ok(response);
@@ -134,13 +134,10 @@ impl Entrance {
             drafts,
             keep_samples: instance.keep_samples,
             duplication_window: instance.duplication_window,
+            tally: Arc::clone(&instance.tally),
         });
         let receipt = passage.visit.lane.commit(Arc::clone(&write)).await?;
-        let stored = receipt.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Stored(_))).count() as u64;
-        instance.activity.last_event.set(receipt.created);
-        instance.counters.ok.inc();
-        instance.counters.incidents.inc_by(stored);
-        instance.counters.duplicates.inc_by(receipt.outcomes.len() as u64 - stored);
+        instance.ok.inc();
         Ok(answer::stored_response(&instance.name, &write.drafts, &receipt))
     }
 
@@ -159,7 +156,7 @@ impl Entrance {
         }
         if let Some(instance) = instance {
             let at = Timestamp::now();
-            instance.activity.last_refusal.set(at);
+            instance.tally.activity.last_refusal.set(at);
             let rejection = Rejection {
                 at,
                 request_id: id.to_owned(),

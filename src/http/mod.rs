@@ -28,7 +28,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 
-use crate::activity::{Activity, Moment};
+use crate::activity::{Activity, Moment, Tally};
 use crate::auth::{Access, Throttle, Verifier};
 use crate::incident::Timestamp;
 use crate::intake::Rules;
@@ -69,8 +69,9 @@ pub struct Instance {
     rules: Rules,
     keep_samples: bool,
     duplication_window: Duration,
-    counters: Counters,
-    activity: Arc<Activity>,
+    /// Answers of 200; looked up once.
+    ok: Counter,
+    tally: Arc<Tally>,
     password_uses: PasswordUses,
 }
 
@@ -102,25 +103,18 @@ pub struct InstanceOptions {
     pub password_uses: PasswordUses,
 }
 
-/// The counters of the hot path, looked up once.
-#[derive(Debug)]
-struct Counters {
-    ok: Counter,
-    incidents: Counter,
-    duplicates: Counter,
-}
-
 impl Instance {
     /// An instance whose counters live in `metrics`.
     pub fn new(options: InstanceOptions, metrics: &Metrics) -> Self {
         let label = InstanceLabel { instance: options.name.to_string() };
         let ok = RequestLabels { instance: label.instance.clone(), status: 200 };
         Self {
-            counters: Counters {
-                ok: metrics.requests.get_or_create(&ok).clone(),
+            ok: metrics.requests.get_or_create(&ok).clone(),
+            tally: Arc::new(Tally {
                 incidents: metrics.incidents.get_or_create(&label).clone(),
                 duplicates: metrics.duplicates.get_or_create(&label).clone(),
-            },
+                activity: options.activity,
+            }),
             name: options.name,
             access: options.access,
             asks_for_basic: options.asks_for_basic,
@@ -129,14 +123,13 @@ impl Instance {
             rules: options.rules,
             keep_samples: options.keep_samples,
             duplication_window: options.duplication_window,
-            activity: options.activity,
             password_uses: options.password_uses,
         }
     }
 
     /// What is known of its use.
     pub fn activity(&self) -> &Arc<Activity> {
-        &self.activity
+        &self.tally.activity
     }
 
     /// When its passwords were last used.

@@ -114,6 +114,7 @@ impl Bench {
             drafts,
             keep_samples: true,
             duplication_window: Duration::from_secs(60),
+            tally: Arc::default(),
         };
         let receipt = self.store.lane().commit(Arc::new(write)).await.unwrap();
         receipt
