@@ -39,6 +39,25 @@ pub(super) const KEYS: &[&str] = &[
 
 /// A username that begins so names a header.
 const HEADER_PREFIX: &str = "_header:";
+/// Headers that say how a request is framed, sent on or understood: clients and proxies set, change and drop them as they
+/// must, and the gateway goes by some. None can be what a sender proves itself with.
+const UNFIT_HEADERS: [&str; 15] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "hookgate-client-subject",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-forwarded-for",
+];
 /// Names are path segments, labels and file names elsewhere; 64 characters fit them all.
 const MAX_NAME: usize = 64;
 /// Senders repeat an event for days at most.
@@ -271,8 +290,11 @@ enum Username {
 fn username(value: &DeValue<'_>) -> Result<Username, String> {
     let text = string(value)?;
     if let Some(name) = text.strip_prefix(HEADER_PREFIX) {
-        let name = HeaderName::from_bytes(name.as_bytes());
-        return name.map(Username::Header).map_err(|_| format!("names no valid header: write {HEADER_PREFIX}X-Api-Key"));
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("names no valid header: write {HEADER_PREFIX}X-Api-Key"))?;
+        if UNFIT_HEADERS.contains(&name.as_str()) {
+            return Err(format!("the header {name} cannot hold a secret: HTTP or the gateway uses it; write {HEADER_PREFIX}X-Api-Key"));
+        }
+        return Ok(Username::Header(name));
     }
     if text.is_empty() {
         return Err("must not be empty".into());
