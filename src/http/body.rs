@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming};
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::Refused;
@@ -77,14 +78,25 @@ impl Drop for Reserved {
     }
 }
 
-/// Reads the whole body: at most `max` bytes, within `time`, and never silent for a third of it.
+/// What ends the reading of a body before its own end.
+#[derive(Debug)]
+pub(super) struct Bounds<'a> {
+    /// Bytes.
+    pub(super) max: u64,
+    /// For all of it; a third of that without a byte is enough as well.
+    pub(super) time: Duration,
+    /// Turns true when the gateway is about to end: no body is waited for any more.
+    pub(super) last_call: &'a watch::Sender<bool>,
+}
+
+/// Reads the whole body within its bounds.
 pub(super) async fn collect(
     body: &mut Incoming,
-    max: u64,
-    time: Duration,
+    bounds: &Bounds<'_>,
     reserved: &mut Reserved,
     traffic: &Traffic,
 ) -> Result<Bytes, Refused> {
+    let max = bounds.max;
     let announced = body.size_hint().exact();
     if body.size_hint().lower() > max {
         return Err(Refused::BodyTooLarge { limit: max });
@@ -94,7 +106,7 @@ pub(super) async fn collect(
     let mut rest = BytesMut::new();
     loop {
         let received = (first.len() + rest.len()) as u64;
-        let Some(frame) = next_frame(body, start, time, received).await? else { break };
+        let Some(frame) = next_frame(body, start, bounds, received).await? else { break };
         // Trailers are not headers: what they say is not looked at.
         let Ok(data) = frame.into_data() else { continue };
         if received + data.len() as u64 > max {
@@ -133,15 +145,19 @@ fn make_room(rest: &mut BytesMut, more: usize, all: u64, growth: usize) {
     *rest = larger;
 }
 
-async fn next_frame(body: &mut Incoming, start: Instant, time: Duration, received: u64) -> Result<Option<Frame<Bytes>>, Refused> {
+async fn next_frame(body: &mut Incoming, start: Instant, bounds: &Bounds<'_>, received: u64) -> Result<Option<Frame<Bytes>>, Refused> {
     // Most bodies arrive together with their head: then no timer is needed.
     let mut frame = std::pin::pin!(body.frame());
     let at_once = std::future::poll_fn(|cx| std::task::Poll::Ready(frame.as_mut().poll(cx))).await;
     let frame = match at_once {
         std::task::Poll::Ready(frame) => frame,
         std::task::Poll::Pending => {
-            let deadline = (start + time).min(Instant::now() + time / IDLE_SHARE);
-            timeout_at(deadline, frame).await.map_err(|_| Refused::BodyTooSlow { received, after: start.elapsed() })?
+            let deadline = (start + bounds.time).min(Instant::now() + bounds.time / IDLE_SHARE);
+            let mut last_call = bounds.last_call.subscribe();
+            tokio::select! {
+                frame = timeout_at(deadline, frame) => frame.map_err(|_| Refused::BodyTooSlow { received, after: start.elapsed() })?,
+                _ = last_call.wait_for(|is_made| *is_made) => return Err(Refused::Stopping { received }),
+            }
         }
     };
     frame.transpose().map_err(|source| Refused::BodyBroken { received, source })

@@ -31,6 +31,8 @@ pub(super) enum Refused {
     Path,
     #[error("method {0} is not answered here")]
     Method(Method),
+    #[error("{most} requests of this client are being answered already, as many as max_connections_per_address allows")]
+    TooManyRequests { most: usize },
     #[error("too many failed logins from this address; the next is looked at in {0:?}")]
     Throttled(Duration),
     #[error("{0}")]
@@ -45,6 +47,8 @@ pub(super) enum Refused {
     BodyTooSlow { received: u64, after: Duration },
     #[error("the body broke off after {received} bytes: {source}")]
     BodyBroken { received: u64, source: hyper::Error },
+    #[error("the gateway had to stop while the body was still on its way: {received} bytes of it had come")]
+    Stopping { received: u64 },
     #[error("the budget for bodies in flight is used up")]
     OverBudget,
     #[error("{0}")]
@@ -62,7 +66,11 @@ impl Refused {
             Self::Path => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Credentials(auth::Refusal::Busy)
+            | Self::TooManyRequests { .. }
+            | Self::OverBudget
+            | Self::Stopping { .. }
+            | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Credentials(_) | Self::Address(_) | Self::HungUp => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge { .. } | Self::Intake(IntakeError::TooLarge | IntakeError::TooManyIncidents { .. }) => {
                 StatusCode::PAYLOAD_TOO_LARGE
@@ -79,6 +87,7 @@ impl Refused {
             Self::Framing(_) => "framing",
             Self::Path => "path",
             Self::Method(_) => "method",
+            Self::TooManyRequests { .. } => "too_many_requests_of_address",
             Self::Throttled(_) => "throttled",
             Self::Credentials(refusal) => refusal.reason(),
             Self::Address(_) => "address",
@@ -93,7 +102,7 @@ impl Refused {
             Self::Store(WriteError::QueueFull) => "queue_full",
             Self::Store(WriteError::Overdue) => "queue_overdue",
             Self::Store(WriteError::DiskFull) => "disk_full",
-            Self::Store(WriteError::Closing) => "closing",
+            Self::Stopping { .. } | Self::Store(WriteError::Closing) => "closing",
             Self::Store(_) => "store",
             Self::Internal(_) => "internal",
         }
@@ -109,9 +118,10 @@ impl Refused {
             Self::Throttled(_) => "Too many failed logins. Try again later.".into(),
             Self::BodyTooSlow { .. } => "The body came too slowly.".into(),
             Self::BodyBroken { .. } => "The body broke off.".into(),
-            Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Store(_) => {
+            Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Stopping { .. } | Self::Store(_) => {
                 "The event cannot be stored now. Try again later.".into()
             }
+            Self::TooManyRequests { .. } => "Too many requests at once. Try again later.".into(),
             Self::Credentials(_) | Self::Address(_) | Self::HungUp => "Authorization failed.".into(),
             Self::Internal(_) => "Internal error.".into(),
         }
@@ -120,17 +130,21 @@ impl Refused {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Throttled(wait) => Some(*wait),
-            Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Store(WriteError::QueueFull | WriteError::Overdue) => {
-                Some(RETRY_SOON)
-            }
-            Self::Store(_) => Some(RETRY_LATER),
+            Self::Credentials(auth::Refusal::Busy)
+            | Self::TooManyRequests { .. }
+            | Self::OverBudget
+            | Self::Store(WriteError::QueueFull | WriteError::Overdue) => Some(RETRY_SOON),
+            Self::Stopping { .. } | Self::Store(_) => Some(RETRY_LATER),
             _ => None,
         }
     }
 
     /// After these the rest of the stream is not to be trusted, or not worth reading.
     fn closes_connection(&self) -> bool {
-        matches!(self, Self::Framing(_) | Self::BodyTooLarge { .. } | Self::BodyTooSlow { .. } | Self::BodyBroken { .. })
+        matches!(
+            self,
+            Self::Framing(_) | Self::BodyTooLarge { .. } | Self::BodyTooSlow { .. } | Self::BodyBroken { .. } | Self::Stopping { .. }
+        )
     }
 
     /// The whole answer except `X-Request-Id`. `basic`: whether a 401 asks for Basic credentials.
@@ -206,6 +220,34 @@ mod tests {
     fn waiting_time_is_rounded_up() {
         let response = Refused::Throttled(Duration::from_millis(1200)).response(&HeaderMap::new(), true);
         assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+    }
+
+    #[test]
+    fn the_guide_has_every_status_with_its_text() {
+        let guide = include_str!("../../docs/http.md");
+        let table = guide.split_once("## Statuses\n").unwrap().1.split_once("\n## ").unwrap().0;
+        for refused in [
+            Refused::Framing("x"),
+            Refused::Path,
+            Refused::Method(Method::PUT),
+            Refused::Throttled(RETRY_SOON),
+            Refused::Credentials(auth::Refusal::UnknownUser),
+            Refused::Credentials(auth::Refusal::Busy),
+            Refused::HungUp,
+            Refused::TooManyRequests { most: 1 },
+            Refused::BodyTooLarge { limit: 1 },
+            Refused::BodyTooSlow { received: 0, after: RETRY_SOON },
+            Refused::Stopping { received: 0 },
+            Refused::OverBudget,
+            Refused::Intake(IntakeError::Malformed { what: "x".into() }),
+            Refused::Store(WriteError::DiskFull),
+            Refused::Internal("x".into()),
+        ] {
+            let text = refused.public_text().replace(" 1 bytes", " … bytes");
+            let (beginning, status) = (text.split(": ").next().unwrap(), refused.status().as_u16());
+            let is_there = table.lines().any(|row| row.starts_with(&format!("| {status} | `{beginning}")));
+            assert!(is_there, "{status} {text:?} is not in the table");
+        }
     }
 
     #[test]

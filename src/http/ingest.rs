@@ -13,12 +13,13 @@ use hyper::body::Incoming;
 use super::answer::{self, Body};
 use super::error::Refused;
 use super::request_id::RequestId;
+use super::shares::Share;
 use super::{Entrance, Instance, Site, Visit, body, framing, route, vouched};
 use crate::auth::Refusal;
 use crate::incident::{Draft, Timestamp};
 use crate::intake::{self, IntakeError};
 use crate::listener::client_address;
-use crate::metrics::{RejectionLabels, RequestLabels};
+use crate::metrics::{REASONS, RejectionLabels, RequestLabels};
 use crate::rejections::{self, Rejection};
 use crate::store::Write;
 
@@ -56,21 +57,26 @@ impl Entrance {
                 response
             }
         };
-        response.headers_mut().insert(X_REQUEST_ID, passage.id.header_value());
+        let headers = response.headers_mut();
+        headers.insert(X_REQUEST_ID, passage.id.header_value());
+        // Answers may repeat what a stranger sent: no browser is to guess what that is.
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
 
     async fn ingest(&self, passage: &mut Passage<'_>, incoming: &mut Incoming) -> Result<Response<Body>, Refused> {
         vouched::name_host(&mut passage.head)?;
         framing::check(&passage.head)?;
+        let _share = self.share(passage)?;
         let instance = self.admit(passage).await?;
         if passage.head.method != Method::POST {
             instance.ok.inc();
             return Ok(answer::text_response(StatusCode::OK, format!("Hookgate instance {} is ready for POST.", instance.name)));
         }
         let limits = &passage.site.limits;
+        let bounds = body::Bounds { max: limits.max_body, time: limits.body_timeout, last_call: &self.last_call };
         let mut reserved = self.budget.reserve();
-        let bytes = body::collect(incoming, limits.max_body, limits.body_timeout, &mut reserved, &passage.visit.traffic).await?;
+        let bytes = body::collect(incoming, &bounds, &mut reserved, &passage.visit.traffic).await?;
         let headers = std::mem::take(&mut passage.head.headers);
         let (headers, drafts) = normalise(&instance, headers, bytes).await?;
         passage.head.headers = headers;
@@ -78,6 +84,12 @@ impl Entrance {
         // What was packed takes more room now than it took on the way.
         reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;
         self.store(passage, &instance, drafts).await
+    }
+
+    /// A request's place among those of its client, where connections do not tell clients apart.
+    fn share(&self, passage: &Passage<'_>) -> Result<Option<Share<'_>>, Refused> {
+        let is_by_proxy = passage.peer != passage.visit.remote.to_canonical();
+        is_by_proxy.then(|| self.shares.take(passage.peer, passage.site.limits.max_requests_per_client)).transpose()
     }
 
     /// Path, method, throttle, credentials: from a stranger to a sender of an instance.
@@ -148,12 +160,7 @@ impl Entrance {
         let path = passage.head.uri.path();
         self.count_refused(instance.map(|instance| &*instance.name), status, refused.word());
         let (id, peer, method) = (passage.id.as_str(), passage.peer, &passage.head.method);
-        let name = route::instance_name(&passage.visit.door, path).unwrap_or_default();
-        if status.is_server_error() {
-            tracing::error!(request_id = id, instance = name, %peer, %method, status = status.as_u16(), reason = %refused, "request refused");
-        } else {
-            tracing::warn!(request_id = id, instance = name, %peer, %method, status = status.as_u16(), reason = %refused, "request refused");
-        }
+        self.log_refused(passage, refused);
         if let Some(instance) = instance {
             let at = Timestamp::now();
             instance.tally.activity.last_refusal.set(at);
@@ -173,7 +180,23 @@ impl Entrance {
         refused.response(&passage.head.headers, basic)
     }
 
+    /// One line with the true reason, unless there are very many.
+    fn log_refused(&self, passage: &Passage<'_>, refused: &Refused) {
+        let (id, peer, method, status) = (passage.id.as_str(), passage.peer, &passage.head.method, refused.status());
+        let known = passage.instance().map_or("", |instance| &instance.name);
+        if !self.log_quota.admits(known, refused.word()) {
+            return;
+        }
+        let name = route::instance_name(&passage.visit.door, passage.head.uri.path()).unwrap_or_default();
+        if status.is_server_error() {
+            tracing::error!(request_id = id, instance = name, %peer, %method, status = status.as_u16(), reason = %refused, "request refused");
+        } else {
+            tracing::warn!(request_id = id, instance = name, %peer, %method, status = status.as_u16(), reason = %refused, "request refused");
+        }
+    }
+
     pub(super) fn count_refused(&self, instance: Option<&str>, status: StatusCode, word: &'static str) {
+        debug_assert!(REASONS.contains(&word), "{word} is missing in the list of reasons");
         let instance = instance.unwrap_or_default().to_owned();
         self.metrics.requests.get_or_create(&RequestLabels { instance: instance.clone(), status: status.as_u16() }).inc();
         self.metrics.rejections.get_or_create(&RejectionLabels { instance, reason: word }).inc();
