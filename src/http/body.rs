@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming};
 use prometheus_client::metrics::gauge::Gauge;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::Refused;
 use super::traffic::Traffic;
+use crate::buffer::Buffer;
 
 /// How much of a refused body is still read, so that the caller, who may write it all before reading, sees the answer.
 const DRAIN_BYTES: u64 = 1 << 20;
@@ -21,11 +22,6 @@ const DRAIN_BYTES: u64 = 1 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// A third of the total time without a single byte means that nobody is there any more.
 const IDLE_SHARE: u32 = 3;
-
-/// By what the buffer of a body grows whose length is known: three steps to 10 MiB.
-const GROWTH_ANNOUNCED: usize = 8;
-/// The same for a chunked body, of which nobody knows how much is still to come.
-const GROWTH_UNANNOUNCED: usize = 2;
 
 /// A budget of body bytes over all requests in flight.
 #[derive(Debug)]
@@ -103,9 +99,9 @@ pub(super) async fn collect(
     }
     let start = Instant::now();
     let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    let mut all = Buffer::new(usize::try_from(announced.unwrap_or(max)).unwrap_or(usize::MAX));
     loop {
-        let received = (first.len() + rest.len()) as u64;
+        let received = (first.len() + all.len()) as u64;
         let Some(frame) = next_frame(body, start, bounds, received).await? else { break };
         // Trailers are not headers: what they say is not looked at.
         let Ok(data) = frame.into_data() else { continue };
@@ -123,26 +119,12 @@ pub(super) async fn collect(
             }
             continue;
         }
-        if rest.is_empty() {
-            rest = BytesMut::from(std::mem::take(&mut first));
+        if all.is_empty() {
+            all.append(&std::mem::take(&mut first));
         }
-        make_room(&mut rest, data.len(), announced.unwrap_or(max), announced.map_or(GROWTH_UNANNOUNCED, |_| GROWTH_ANNOUNCED));
-        rest.extend_from_slice(&data);
+        all.append(&data);
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
-}
-
-/// Makes room for `more` bytes: `growth` times what is there then, but not more than `all` that can come. A large body so costs
-/// little beyond itself, and one that is only announced costs nothing.
-fn make_room(rest: &mut BytesMut, more: usize, all: u64, growth: usize) {
-    let needed = rest.len() + more;
-    if rest.capacity() >= needed {
-        return;
-    }
-    let all = usize::try_from(all).unwrap_or(usize::MAX);
-    let mut larger = BytesMut::with_capacity(needed.saturating_mul(growth).min(all).max(needed));
-    larger.extend_from_slice(rest);
-    *rest = larger;
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
 async fn next_frame(body: &mut Incoming, start: Instant, bounds: &Bounds<'_>, received: u64) -> Result<Option<Frame<Bytes>>, Refused> {
@@ -183,19 +165,6 @@ pub(super) fn drain(mut body: Incoming) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_buffer_grows_with_what_arrives_and_no_further_than_the_body() {
-        let (all, mut rest, mut steps) = (10 << 20, BytesMut::new(), 0);
-        while rest.len() < all {
-            let before = rest.capacity();
-            make_room(&mut rest, 65_536, all as u64, GROWTH_ANNOUNCED);
-            rest.extend_from_slice(&[0; 65_536]);
-            steps += usize::from(rest.capacity() != before);
-            assert!(rest.capacity() <= all && rest.capacity() <= rest.len() * GROWTH_ANNOUNCED, "{}", rest.capacity());
-        }
-        assert!(steps <= 3, "{steps}");
-    }
 
     #[test]
     fn a_budget_is_given_back() {

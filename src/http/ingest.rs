@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use hyper::body::Incoming;
 
 use super::answer::{self, Body};
+use super::body::Reserved;
 use super::error::Refused;
 use super::request_id::RequestId;
 use super::shares::Share;
@@ -83,7 +84,7 @@ impl Entrance {
         let drafts = drafts?;
         // What was packed takes more room now than it took on the way.
         reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;
-        self.store(passage, &instance, drafts).await
+        self.store(passage, &instance, drafts, reserved).await
     }
 
     /// A request's place among those of its client, where connections do not tell clients apart.
@@ -133,10 +134,16 @@ impl Entrance {
     }
 
     /// Commits, then answers.
-    async fn store(&self, passage: &Passage<'_>, instance: &Instance, drafts: Vec<Draft>) -> Result<Response<Body>, Refused> {
+    async fn store(
+        &self,
+        passage: &Passage<'_>,
+        instance: &Instance,
+        drafts: Vec<Draft>,
+        reserved: Reserved,
+    ) -> Result<Response<Body>, Refused> {
         if drafts.is_empty() {
             instance.ok.inc();
-            let mut response = Response::new(Body::from("[]"));
+            let mut response = Response::new(Body::whole("[]"));
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             return Ok(response);
         }
@@ -150,7 +157,7 @@ impl Entrance {
         });
         let receipt = passage.visit.lane.commit(Arc::clone(&write)).await?;
         instance.ok.inc();
-        Ok(answer::stored_response(&instance.name, &write.drafts, &receipt))
+        Ok(answer::stored_response(write, receipt, reserved))
     }
 
     /// The answer to a refused request; its true reason goes to the log, the metrics and the rejections.

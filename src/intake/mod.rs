@@ -103,7 +103,13 @@ fn drafts_of_array<'a>(scanner: &mut Scanner<'a>, json: &'a Bytes, context: &Con
         if drafts.len() == max {
             return Err(IntakeError::TooManyIncidents { max });
         }
+        let before = scanner.rest().len();
         let draft = draft(scanner, 1, json, context).map_err(|error| error.at(|| element(drafts.len())))?;
+        if drafts.is_empty() {
+            // As if all were as long as the first: room that is not filled costs nothing, a list that moves is there twice.
+            let (length, left) = (before - scanner.rest().len(), scanner.rest().len());
+            drafts.reserve_exact((1 + left / length.max(1)).min(max));
+        }
         drafts.push(draft);
     }
     Ok(drafts)
