@@ -24,6 +24,7 @@ mod power;
 mod process;
 mod quiet;
 mod reload;
+mod send;
 mod sender;
 mod smuggling;
 mod steps;
