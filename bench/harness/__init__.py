@@ -1,0 +1,1 @@
+"""What the benchmarks share: tools and builds, servers, load, reports. Python's standard library only."""
