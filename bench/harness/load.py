@@ -8,7 +8,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
-from .servers import LOGIN
+from .servers import LOGIN, Run
 from .tools import BENCH, Failure
 
 WARM_UP_SECONDS = 1  # the first connections and pages cost more than the later ones
@@ -144,10 +144,9 @@ def percentile(sorted_times, share):
 
 
 def warm_and_post(server, load, body, seconds):
-    """(the run that counts, requests of both runs)."""
-    warm = post(server, load, body, WARM_UP_SECONDS)
-    result = post(server, load, body, seconds)
-    return result, warm["requests"] + result["requests"]
+    """(the run that counts, both runs as `Server.verify` wants them)."""
+    results = [post(server, load, body, length) for length in (WARM_UP_SECONDS, seconds)]
+    return results[1], [Run(result["requests"], load.at_once, body.incidents) for result in results]
 
 
 def must_be_clean(server, load, result):

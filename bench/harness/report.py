@@ -8,10 +8,10 @@ from .tools import BENCH, TOP, Failure
 DOCUMENT = TOP / "docs" / "benchmarks.md"
 
 
-def table(header, rows):
-    """A Markdown table; the first column is text, the others are numbers."""
+def table(header, rows, text_columns=1):
+    """A Markdown table; the first columns are text, the others are numbers."""
     yield "| " + " | ".join(header) + " |"
-    yield "| --- " + "| ---: " * (len(header) - 1) + "|"
+    yield "| --- " * text_columns + "| ---: " * (len(header) - text_columns) + "|"
     for row in rows:
         yield "| " + " | ".join(row) + " |"
 

@@ -6,6 +6,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 
 from . import process
 from .tools import BENCH, Failure, free_port
@@ -30,6 +31,18 @@ name = "bench"
 username = "{user}"
 password = "{password}"
 {instance}"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a client knows of its requests."""
+
+    #: Answers of 200 that reached it.
+    seen: int
+    #: At most so many more were under way when it hung up.
+    in_flight: int
+    #: In each.
+    incidents: int
 
 
 class Server:
@@ -83,7 +96,7 @@ class Server:
     def cpu_seconds(self):
         return process.cpu_seconds(self.process.pid)
 
-    def verify(self, _seen, _in_flight, _per_request=1):
+    def verify(self, _runs):
         """Nothing to verify of a server that stores nothing, or not for us."""
 
 
@@ -146,13 +159,14 @@ class Gateway(Server):
             before = now
             time.sleep(0.2)
 
-    def verify(self, seen, in_flight, per_request=1):
-        """`seen` answers of 200 reached the client; up to `in_flight` more were under way each time it hung up."""
+    def verify(self, runs):
         answered, stored = self.counted()
-        if not seen * per_request <= stored <= (seen + in_flight) * per_request:
-            raise Failure(f"the client saw {seen} answers of 200 for {per_request} incident(s) each, the gateway stored {stored}")
-        if answered * per_request > stored:
-            raise Failure(f"the gateway answered {answered} times 200 for {per_request} incident(s) each and stored {stored}")
+        least = sum(run.seen * run.incidents for run in runs)
+        most = sum((run.seen + run.in_flight) * run.incidents for run in runs)
+        if not least <= stored <= most:
+            raise Failure(f"the client saw answers of 200 for {least} incidents, the gateway stored {stored}")
+        if answered * min(run.incidents for run in runs) > stored:
+            raise Failure(f"the gateway answered {answered} times 200 and stored {stored} incidents")
         self.rows(stored)
 
     def rows(self, expected):
