@@ -23,7 +23,7 @@ class Body:
     name: str
     text: str
     incidents: int = 1
-    headers: dict = field(default_factory=dict)
+    headers: dict = field(default_factory=dict, hash=False)
     #: A header that has another value in each request.
     varied: str | None = None
 

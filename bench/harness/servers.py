@@ -130,12 +130,13 @@ class Gateway(Server):
         super().__init__([binary, "serve", "--config", self.config], directory)
 
     def refusal(self):
-        """What `hookgate check` has against the configuration; none if nothing."""
+        """The first thing that `hookgate check` has against the configuration; none if nothing."""
         checked = subprocess.run([self.command[0], "check", "--config", self.config], cwd=self.directory, capture_output=True, text=True)
         if checked.returncode == 0:
             return None
-        words = checked.stderr.strip() or checked.stdout.strip()
-        return " ".join(words.split())
+        lines = (checked.stderr.strip() or checked.stdout.strip() or "check failed").splitlines()
+        # The file is gone by the time somebody reads this.
+        return lines[0].removeprefix(f"{self.config}:").partition(":")[2].strip() or lines[0]
 
     def admin(self, path):
         """The body of an answer of the admin API."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent.parent
 TOP = BENCH.parent
-PACKAGES = {"wrk": "wrk", "h2load": "nghttp2-client", "cc": "build-essential"}
+PACKAGES = {"wrk": "wrk", "h2load": "nghttp2-client", "cc": "build-essential", "valgrind": "valgrind"}
 
 
 class Failure(Exception):

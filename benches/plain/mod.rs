@@ -13,7 +13,7 @@ const PASSWORD: &str = "correct-horse-battery-staple";
 const AUTHORIZATION: &str = "Basic YmVuY2g6Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5LXN0YXBsZQ==";
 
 /// An event of so many bytes, at least 250.
-pub fn event(length: usize) -> String {
+pub(crate) fn event(length: usize) -> String {
     let head = concat!(
         r#"{"name":"Benchmark event","type":"Bench","occurred":"2026-02-11T09:05:00Z","rawJson":{"host":"web-07","#,
         r#""source":"203.0.113.9","rule":"too many failed sign-ins","count":42,"score":0.87,"tags":["auth","brute-force"],"#,
@@ -26,7 +26,7 @@ pub fn event(length: usize) -> String {
 }
 
 /// What common senders put into a request's head.
-pub fn headers() -> HeaderMap {
+pub(crate) fn headers() -> HeaderMap {
     let pairs = [
         ("host", "hooks.example.com"),
         ("user-agent", "example-sender/3.2"),
@@ -39,19 +39,18 @@ pub fn headers() -> HeaderMap {
 }
 
 /// Lets in who shows [`headers`].
-pub fn access(verifier: &Verifier) -> Access {
+pub(crate) fn access(verifier: &Verifier) -> Access {
     let password = PasswordSpec::Plain(Secret::new(PASSWORD.to_owned()));
     verifier.access(AccessSpec::Basic { username: USERNAME.to_owned(), passwords: vec![password] })
 }
 
 /// The default configuration's.
-pub fn rules() -> Rules {
+pub(crate) fn rules() -> Rules {
     Rules { incident_type: None, duplication_key: Vec::new(), max_incidents: 10_000, max_body: 10 << 20 }
 }
 
 /// From the bytes of a body to drafts.
-pub fn read(bytes: &Bytes, headers: &HeaderMap, rules: &Rules) -> Result<Vec<Draft>, IntakeError> {
-    let body =
-        Body { content_type: Some("application/json"), content_encoding: None, bytes: bytes.clone(), headers, secret_header: None };
+pub(crate) fn read(bytes: &Bytes, headers: &HeaderMap, rules: &Rules) -> Result<Vec<Draft>, IntakeError> {
+    let body = Body { content_type: Some("application/json"), content_encoding: None, bytes: bytes.clone(), headers, secret_header: None };
     intake::read(body, rules)
 }
