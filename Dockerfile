@@ -10,6 +10,8 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY src src
+# Named in Cargo.toml, so they must be there.
+COPY benches benches
 # Alpine's own target is musl, linked statically.
 RUN cargo build --release --locked --bin hookgate \
     && mkdir -p /root-of-image/data /root-of-image/tmp \
