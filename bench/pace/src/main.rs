@@ -75,6 +75,7 @@ fn request(address: &str, path: &str, headers: &[String], body: &[u8]) -> Vec<u8
 }
 
 /// Sends what is due, one after the other; who is late sends at once.
+#[expect(clippy::disallowed_methods, reason = "here it is time itself that is waited for")]
 fn connection(plan: &Plan, offset: Duration) -> Outcome<Seen> {
     let mut stream = TcpStream::connect(&plan.address)?;
     stream.set_nodelay(true)?;
