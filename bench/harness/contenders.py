@@ -63,6 +63,15 @@ duplication_key = '$headers["x-delivery"]'
 drop = ".rawJson.count < 0"
 """
 
+SIGNATURE = """\
+[instance.signature]
+algorithm = "sha256"
+header = "X-Hub-Signature-256"
+format = "sha256={sig}"
+encoding = "hex"
+signed = "{body}"
+"""
+
 
 def _github():
     """A delivery in GitHub's form, signed; the signature covers the body alone, so it can be sent again under another number."""
@@ -87,6 +96,7 @@ def variants(binary):
         gateway(binary, "plain", numbered),
         gateway(binary, "duplication key", numbered, instance=f'duplication_key = ["headers.{DELIVERY.lower()}"]\n'),
         gateway(binary, "samples kept", numbered, instance="store_samples = true\n"),
-        gateway(binary, "signature (`github`)", _github(), instance=f'sender = "github"\nsecrets = ["{SECRET}"]\n'),
+        gateway(binary, "signature", _github(), instance=f'secrets = ["{SECRET}"]\n{SIGNATURE}'),
         gateway(binary, "jq mapping, 5 fields", numbered, instance=MAP),
+        gateway(binary, "`github`: all of it", _github(), instance=f'sender = "github"\nsecrets = ["{SECRET}"]\n'),
     ]
