@@ -73,6 +73,7 @@ mod tests {
             headers: "{}".into(),
             drafts: vec![draft; count],
             keep_samples: false,
+            duplicates_of: "a".into(),
             duplication_window: Duration::from_secs(1),
         };
         store.lane().commit(Arc::new(write)).await.unwrap();

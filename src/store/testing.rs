@@ -105,6 +105,7 @@ pub(super) fn write(drafts: Vec<Draft>) -> Write {
         headers: r#"{"host":"h"}"#.into(),
         drafts,
         keep_samples: false,
+        duplicates_of: "a".into(),
         duplication_window: Duration::from_millis(DAY as u64),
     }
 }

@@ -113,6 +113,7 @@ impl Bench {
             headers: r#"{"host":"h"}"#.to_owned(),
             drafts,
             keep_samples: true,
+            duplicates_of: instance.into(),
             duplication_window: Duration::from_secs(60),
         };
         let receipt = self.store.lane().commit(Arc::new(write)).await.unwrap();
