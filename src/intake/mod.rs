@@ -8,7 +8,7 @@
 //! drafts themselves, so that intake costs at most one more copy of it, whatever a sender makes up.
 
 mod accept;
-mod dates;
+pub(crate) mod dates;
 mod encoding;
 mod error;
 mod event;
