@@ -108,6 +108,7 @@ struct Counters {
     ok: Counter,
     incidents: Counter,
     duplicates: Counter,
+    dropped: Counter,
 }
 
 impl Instance {
@@ -120,6 +121,7 @@ impl Instance {
                 ok: metrics.requests.get_or_create(&ok).clone(),
                 incidents: metrics.incidents.get_or_create(&label).clone(),
                 duplicates: metrics.duplicates.get_or_create(&label).clone(),
+                dropped: metrics.dropped.get_or_create(&label).clone(),
             },
             name: options.name,
             access: options.access,

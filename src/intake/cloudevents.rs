@@ -146,6 +146,7 @@ mod tests {
             accept: Accept::Json,
             unwrap: Vec::new(),
             cloudevents: true,
+            mapping: None,
         };
         let secret_header = Some(&HeaderName::from_static("ce-secret"));
         let mut warnings = Vec::new();

@@ -120,6 +120,7 @@ mod tests {
             accept: Accept::Json,
             unwrap: Vec::new(),
             cloudevents: false,
+            mapping: None,
         };
         let secret_header = Some(&HeaderName::from_static("x-key"));
         super::duplication_key(raw.as_bytes(), &Context { rules: &rules, headers: &headers, secret_header })

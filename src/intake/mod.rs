@@ -44,6 +44,7 @@ use self::json::{Fault, Scanner};
 pub use self::key::{InvalidKeyPath, KeyPath};
 pub use self::unwrap::{InvalidUnwrap, Unwrap};
 use crate::incident::Draft;
+use crate::mapping::Mapping;
 
 /// The member of an incident's `rawJson` that holds the request's headers.
 const HEADERS: &str = "headers";
@@ -65,6 +66,8 @@ pub struct Rules {
     pub unwrap: Vec<Unwrap>,
     /// Whether headers that begin with `ce-` make an event of the body (CloudEvents, HTTP binding, binary mode).
     pub cloudevents: bool,
+    /// The operator's own filters, where there are any.
+    pub mapping: Option<Arc<Mapping>>,
 }
 
 /// A request, as far as incidents depend on it.
@@ -78,10 +81,19 @@ pub struct Body<'a> {
     pub content_encoding: Option<&'a str>,
     /// As received. Drafts share them; a form or a packed body is rewritten in place where this is the only handle.
     pub bytes: Bytes,
-    /// For key paths that begin with `headers`.
+    /// For key paths that begin with `headers`, and for filters.
     pub headers: &'a HeaderMap,
     /// The header that is the instance's password: no key is made of it.
     pub secret_header: Option<&'a HeaderName>,
+}
+
+/// What a body holds.
+#[derive(Debug)]
+pub struct Intake {
+    /// What is to be stored, in the order sent.
+    pub drafts: Vec<Draft>,
+    /// Events that the operator's filters leave out.
+    pub dropped: usize,
 }
 
 /// What every event of a request is read with.
@@ -95,7 +107,7 @@ struct Context<'a> {
 ///
 /// # Errors
 /// If anything in the body is wrong, for the body as a whole.
-pub fn read(body: Body<'_>, rules: &Rules) -> Result<Vec<Draft>, IntakeError> {
+pub fn read(body: Body<'_>, rules: &Rules) -> Result<Intake, IntakeError> {
     let context = Context { rules, headers: body.headers, secret_header: body.secret_header };
     let bytes = encoding::unpack(body.bytes, body.content_encoding, rules.max_body)?;
     let shaped = shape::to_json(bytes, body.content_type, &context)?;
@@ -103,7 +115,7 @@ pub fn read(body: Body<'_>, rules: &Rules) -> Result<Vec<Draft>, IntakeError> {
     if let Some(first) = drafts.first_mut() {
         first.warnings.extend(shaped.warnings);
     }
-    Ok(drafts)
+    Ok(Intake { drafts, dropped: 0 })
 }
 
 fn drafts(json: &Bytes, context: &Context<'_>) -> Result<Vec<Draft>, IntakeError> {
