@@ -68,9 +68,43 @@ impl<'a> Section<'a> {
         sections
     }
 
+    /// The table `[key]`, or the tables `[[key]]`: one by itself means something else than a list of one.
+    pub(super) fn one_or_all(&self, key: &'static str, keys: &'static [&'static str]) -> OneOrAll<Self> {
+        match self.value(key) {
+            None => OneOrAll::None,
+            Some(DeValue::Array(_)) => OneOrAll::All(self.tables(key, keys)),
+            Some(_) => OneOrAll::One(self.table(key, keys)),
+        }
+    }
+
+    /// What `parse` makes of each value of the table `[key]`, whose names anybody may choose.
+    pub(super) fn take_named<T>(&self, key: &'static str, parse: impl Fn(&DeValue<'_>) -> Result<T, String>) -> Vec<(String, T)> {
+        let table = match self.value(key) {
+            Some(DeValue::Table(table)) => table,
+            Some(other) => {
+                self.error(key, wrong_type("a table", other));
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        };
+        let mut taken = Vec::new();
+        for (name, value) in table {
+            match parse(value.get_ref()) {
+                Ok(item) => taken.push((name.get_ref().to_string(), item)),
+                Err(message) => self.context.error(&self.place_within(key, name.get_ref()), message),
+            }
+        }
+        taken
+    }
+
     /// Whether something is written for `key`, right or wrong.
     pub(super) fn has(&self, key: &'static str) -> bool {
         self.value(key).is_some()
+    }
+
+    /// The value as it is written, if it is a string; nothing is reported.
+    pub(super) fn text(&self, key: &'static str) -> Option<&'a str> {
+        self.value(key)?.as_str()
     }
 
     /// What `parse` makes of the value; none if there is none or it is wrong, which is then reported.
@@ -117,6 +151,16 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Where `name` is written in the table `[key]`, or else that table.
+    pub(super) fn place_within(&self, key: &'static str, name: &str) -> Place {
+        let (table, path) = (self.place(key), format!("{}.{}", self.place(key).key, bare_or_quoted(name)));
+        let written = self.value(key).and_then(DeValue::as_table).and_then(|table| table.get_key_value(name));
+        match written {
+            Some((name, _)) => self.context.place(path, name.span().start),
+            None => Place { key: path, line: table.line },
+        }
+    }
+
     /// Where the table itself stands.
     pub(super) fn whole(&self) -> &Place {
         &self.place
@@ -143,6 +187,28 @@ impl<'a> Section<'a> {
 
     fn item_place(&self, key: &'static str, index: usize, item: &Spanned<DeValue<'_>>) -> Place {
         self.context.place(format!("{}[{index}]", self.place(key).key), item.span().start)
+    }
+}
+
+/// What is written as one table, or as a list of tables.
+#[derive(Clone, Debug, Default)]
+pub(super) enum OneOrAll<T> {
+    /// Nothing.
+    #[default]
+    None,
+    /// `[key]`
+    One(T),
+    /// `[[key]]`, or `key = []`.
+    All(Vec<T>),
+}
+
+impl<T> OneOrAll<T> {
+    pub(super) fn map<U>(self, change: impl Fn(T) -> U) -> OneOrAll<U> {
+        match self {
+            Self::None => OneOrAll::None,
+            Self::One(one) => OneOrAll::One(change(one)),
+            Self::All(all) => OneOrAll::All(all.into_iter().map(change).collect()),
+        }
     }
 }
 
@@ -183,13 +249,17 @@ fn unknown_key(key: &str, keys: &[&str]) -> String {
     if let Some((table, _)) = TABLES.iter().find(|(_, keys)| keys.contains(&key)) {
         return format!("unknown key here; it belongs in {table}");
     }
-    // A letter or two swapped, lost or doubled are a slip; a quarter of the word apart is another word.
-    let near = |known: &&&str| strsim::osa_distance(key, known) <= known.len().div_ceil(4).min(3);
-    let nearest = keys.iter().filter(near).min_by_key(|known| strsim::osa_distance(key, known));
-    match nearest {
+    match nearest(key, keys.iter().copied()) {
         Some(known) => format!("unknown key; did you mean {known}?"),
         None => format!("unknown key; known are {}", keys.join(", ")),
     }
+}
+
+/// The known word that somebody may have meant. A letter or two swapped, lost or doubled are a slip; a quarter of the word apart
+/// is another word.
+pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let distance = |known: &str| strsim::osa_distance(word, known);
+    known.filter(|known| distance(known) <= known.len().div_ceil(4).min(3)).min_by_key(|known| distance(known))
 }
 
 /// As TOML would have it written.
