@@ -20,6 +20,7 @@ mod hostile;
 mod hygiene;
 mod pki;
 mod power;
+mod presets;
 mod process;
 mod quiet;
 mod reload;
