@@ -9,7 +9,7 @@ use crate::config::{self, Config};
 use crate::http::{Instance, InstanceOptions, Limits, PasswordUses, Proof, Site};
 use crate::intake::{KeyPath, Rules};
 use crate::listener::PermitLimits;
-use crate::mapping::{MapError, MapSpec, Mapping};
+use crate::mapping::{MapSpec, Mapping};
 use crate::metrics::Metrics;
 use crate::senders::handshake::Handshakes;
 use crate::store::Reader;
@@ -120,6 +120,17 @@ impl Builder {
     }
 }
 
+/// The configuration found no mistake in it before.
+fn mapping(spec: &MapSpec) -> Result<Option<Arc<Mapping>>, String> {
+    if spec.is_empty() {
+        return Ok(None);
+    }
+    let mapping = Mapping::compile(spec).map_err(|errors| {
+        errors.iter().map(|error| format!("map.{}: {error}", error.key())).collect::<Vec<_>>().join("; ")
+    })?;
+    Ok(Some(Arc::new(mapping)))
+}
+
 /// An instance before a reload.
 #[derive(Clone, Copy, Debug)]
 struct Predecessor<'a> {
@@ -147,15 +158,6 @@ fn is_same(one: &config::Password, other: &config::Password) -> bool {
         (config::Password::Argon2(one), config::Password::Argon2(other)) => one == other,
         _ => false,
     }
-}
-
-/// None where nothing is mapped.
-fn mapping(spec: &MapSpec) -> Result<Option<Arc<Mapping>>, String> {
-    if spec.is_empty() {
-        return Ok(None);
-    }
-    let told = |errors: Vec<MapError>| errors.iter().map(|error| format!("map.{}: {error}", error.key())).collect::<Vec<_>>().join("; ");
-    Mapping::compile(spec).map(|mapping| Some(Arc::new(mapping))).map_err(told)
 }
 
 fn limits(server: &config::Server) -> Limits {

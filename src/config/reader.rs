@@ -77,8 +77,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// What `parse` makes of each value of the table `[key]`, whose names anybody may choose.
-    pub(super) fn take_named<T>(&self, key: &'static str, parse: impl Fn(&DeValue<'_>) -> Result<T, String>) -> Vec<(String, T)> {
+    /// The keys of the table `[key]`, whatever they are called, with their places and values.
+    pub(super) fn free_table(&self, key: &'static str) -> Vec<(&'a str, Place, &'a DeValue<'a>)> {
         let table = match self.value(key) {
             Some(DeValue::Table(table)) => table,
             Some(other) => {
@@ -87,14 +87,8 @@ impl<'a> Section<'a> {
             }
             None => return Vec::new(),
         };
-        let mut taken = Vec::new();
-        for (name, value) in table {
-            match parse(value.get_ref()) {
-                Ok(item) => taken.push((name.get_ref().to_string(), item)),
-                Err(message) => self.context.error(&self.place_within(key, name.get_ref()), message),
-            }
-        }
-        taken
+        let of_table = Self { context: self.context, place: self.place(key), table: Some(table), keys: &[] };
+        table.iter().map(|(name, value)| (name.get_ref().as_ref(), of_table.place(name.get_ref()), value.get_ref())).collect()
     }
 
     /// Whether something is written for `key`, right or wrong.
@@ -148,16 +142,6 @@ impl<'a> Section<'a> {
         match written {
             Some((key, _)) => self.context.place(path, key.span().start),
             None => Place { key: path, line: self.place.line },
-        }
-    }
-
-    /// Where `name` is written in the table `[key]`, or else that table.
-    pub(super) fn place_within(&self, key: &'static str, name: &str) -> Place {
-        let (table, path) = (self.place(key), format!("{}.{}", self.place(key).key, bare_or_quoted(name)));
-        let written = self.value(key).and_then(DeValue::as_table).and_then(|table| table.get_key_value(name));
-        match written {
-            Some((name, _)) => self.context.place(path, name.span().start),
-            None => Place { key: path, line: table.line },
         }
     }
 
