@@ -13,7 +13,7 @@ use super::content::is_text;
 use super::escapes::percent_decoded;
 use super::headers::shown_value;
 use super::json::Scanner;
-use super::writer::Writer;
+use super::writer::{Writer, base64_len};
 use super::{Context, IntakeError};
 
 const PREFIX: &str = "ce-";
@@ -35,7 +35,8 @@ pub(super) fn to_object(
     context: &Context<'_>,
     warnings: &mut Vec<Cow<'static, str>>,
 ) -> Result<Bytes, IntakeError> {
-    let mut out = Writer::new(data.len() + 1_024, context.rules.max_body);
+    // Data that is no text takes most room. Attributes are short.
+    let mut out = Writer::new(base64_len(data) + 1_024, context.rules.max_body);
     for (name, value) in attributes(context) {
         out.member(name.as_bytes())?;
         out.string(&value)?;

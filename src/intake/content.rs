@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::IntakeError;
 use super::json::{Fault, Scanner};
-use super::writer::Writer;
+use super::writer::{Writer, base64_len, string_len};
 
 /// Whether the body is JSON that incidents can be made of: an object, or an array of objects.
 pub(super) fn is_events(body: &[u8]) -> bool {
@@ -35,9 +35,10 @@ pub(super) fn is_events(body: &[u8]) -> bool {
 /// # Errors
 /// `TooLarge` if that has more than `max` bytes.
 pub(super) fn to_object(body: &[u8], content_type: Option<&str>, max: usize) -> Result<Bytes, IntakeError> {
-    // Few characters of a text need an escape; base64 makes four of three.
-    let mut out = Writer::new(body.len() / 16 * 17 + 128, max);
-    if is_text(body) {
+    let is_text = is_text(body);
+    let length = if is_text { string_len(body) } else { base64_len(body) };
+    let mut out = Writer::new(length + content_type.map_or(0, str::len) + 64, max);
+    if is_text {
         out.member(b"content")?;
         out.string(body)?;
     } else {

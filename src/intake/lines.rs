@@ -9,8 +9,8 @@ use super::{IntakeError, element};
 /// The array of the objects that the text holds, each to the byte; the text itself if it is one object or an array.
 ///
 /// # Errors
-/// `Malformed` at the first thing that is no object; it says which element that is.
-pub(super) fn to_array(text: Bytes) -> Result<Bytes, IntakeError> {
+/// `Malformed` at the first thing that is no object, it says which element that is; `TooManyIncidents` if there are more than `max`.
+pub(super) fn to_array(text: Bytes, max: usize) -> Result<Bytes, IntakeError> {
     let malformed = |fault: Fault| IntakeError::malformed(fault.describe(&text));
     let mut scanner = Scanner::new(&text).map_err(malformed)?;
     if scanner.peek() == Some(b'[') {
@@ -21,6 +21,9 @@ pub(super) fn to_array(text: Bytes) -> Result<Bytes, IntakeError> {
     let mut array = Vec::new();
     let mut count = 1;
     while has_next(&mut scanner) {
+        if count == max {
+            return Err(IntakeError::TooManyIncidents { max });
+        }
         if array.is_empty() {
             array.reserve_exact(text.len() + 2);
             array.push(b'[');
@@ -57,7 +60,7 @@ mod tests {
     use super::*;
 
     fn array(text: &str) -> Result<String, String> {
-        let array = to_array(Bytes::copy_from_slice(text.as_bytes()));
+        let array = to_array(Bytes::copy_from_slice(text.as_bytes()), 10);
         array.map(|array| String::from_utf8(array.into()).unwrap()).map_err(|error| error.to_string())
     }
 
@@ -83,6 +86,12 @@ mod tests {
         let deepest = format!("{}{}", r#"{"a":"#.repeat(63) + "{", "}".repeat(64));
         assert_eq!(array(&deepest).unwrap(), deepest);
         assert!(array(&format!("{{}}\n{deepest}")).unwrap_err().contains("element 1 (counted from 0): nesting deeper than 64"));
+    }
+
+    #[test]
+    fn objects_are_counted_while_they_are_read() {
+        assert_eq!(array(&"{}".repeat(10)).unwrap().len(), 31);
+        assert!(array(&("{}".repeat(11) + "nothing after it is looked at")).unwrap_err().starts_with("More than 10 incidents"));
     }
 
     #[test]

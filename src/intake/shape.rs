@@ -35,7 +35,7 @@ fn accepted(body: Bytes, content_type: Option<&str>, context: &Context<'_>) -> R
         Accept::Json => fields(body, content_type, max),
         // Senders of lines ask whether anybody is there with a body of no lines.
         Accept::JsonLines if is_blank(&body) => Ok(Bytes::from_static(b"[]")),
-        Accept::JsonLines => lines::to_array(fields(body, content_type, max)?),
+        Accept::JsonLines => lines::to_array(fields(body, content_type, max)?, context.rules.max_incidents),
         Accept::Xml => {
             let body = fields(body, content_type, max)?;
             if is_blank(&body) || form::begins_like_json(&body) { Ok(body) } else { xml::to_object(&body, max) }

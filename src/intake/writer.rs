@@ -41,7 +41,7 @@ impl Writer {
     /// Appends a string that is the bytes in base64.
     pub(super) fn base64(&mut self, bytes: &[u8]) -> Result<(), IntakeError> {
         use std::fmt::Write;
-        self.room(base64::encoded_len(bytes.len(), true).unwrap_or(usize::MAX).saturating_add(2))?;
+        self.room(base64_len(bytes))?;
         write!(self.text, "\"{}\"", Base64Display::new(bytes, &STANDARD)).expect("a String takes everything");
         Ok(())
     }
@@ -71,6 +71,11 @@ impl Writer {
 /// How many bytes [`Writer::string`] appends.
 pub(super) fn string_len(text: &[u8]) -> usize {
     lossy(text).map(json::quoted_len).sum::<usize>() + 2
+}
+
+/// How many bytes [`Writer::base64`] appends.
+pub(super) fn base64_len(bytes: &[u8]) -> usize {
+    bytes.len().div_ceil(3) * 4 + 2
 }
 
 /// The bytes that base64 stands for, padded or not, in the standard or the URL-safe alphabet; white space is not part of it.

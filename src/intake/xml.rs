@@ -15,13 +15,13 @@ use super::IntakeError;
 use super::writer::Writer;
 
 /// Its name and value.
-type Attribute = (Box<str>, Box<str>);
+type Attribute<'a> = (&'a str, Cow<'a, str>);
 
 /// One element, read.
 #[derive(Debug)]
 struct Element<'a> {
-    name: Box<str>,
-    attributes: Vec<Attribute>,
+    name: &'a str,
+    attributes: Vec<Attribute<'a>>,
     children: Vec<Self>,
     text: Cow<'a, str>,
 }
@@ -33,7 +33,8 @@ struct Element<'a> {
 /// JSON has more than `max` bytes.
 pub(super) fn to_object(body: &[u8], max: usize) -> Result<Bytes, IntakeError> {
     let root = parser::parse(body)?;
-    let mut out = Writer::new(body.len(), max);
+    // JSON is seldom longer than XML: only attributes are, a little.
+    let mut out = Writer::new(body.len() / 8 * 9 + 64, max);
     out.json("{")?;
     out.string(root.name.as_bytes())?;
     out.json(":")?;
@@ -72,9 +73,9 @@ impl Element<'_> {
         let mut groups: Vec<(&str, Vec<&Self>)> = Vec::new();
         let mut positions = HashMap::new();
         for child in &self.children {
-            let position = *positions.entry(&*child.name).or_insert(groups.len());
+            let position = *positions.entry(child.name).or_insert(groups.len());
             if position == groups.len() {
-                groups.push((&child.name, Vec::new()));
+                groups.push((child.name, Vec::new()));
             }
             groups[position].1.push(child);
         }

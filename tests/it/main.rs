@@ -25,6 +25,7 @@ mod process;
 mod quiet;
 mod reload;
 mod sender;
+mod shapes;
 mod smuggling;
 mod steps;
 mod strace;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::attributes::Attributes;
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 use quick_xml::{Error, Reader, XmlVersion};
 
@@ -76,9 +77,14 @@ impl<'a> Parser<'a> {
         if self.open.len() == MAX_DEPTH {
             return Err(self.refused(&format!("nesting deeper than {MAX_DEPTH} levels")));
         }
-        let name = tag.name().as_ref().into();
         self.count_node()?;
-        let attributes = self.attributes(tag)?;
+        // The tag itself lends nothing that outlives it.
+        let written = self.text.get(self.at + 1..).and_then(|rest| rest.get(..tag.len())).filter(|written| **written == **tag);
+        let (name, attributes) = written.unwrap_or_default().split_at_checked(tag.name().as_ref().len()).unwrap_or_default();
+        if name.is_empty() {
+            return Err(self.refused("a tag without a name"));
+        }
+        let attributes = self.attributes(attributes)?;
         if let Some(parent) = self.open.last_mut() {
             parent.end_run();
         }
@@ -98,19 +104,19 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn attributes(&mut self, tag: &BytesStart<'_>) -> Result<Vec<Attribute>, IntakeError> {
+    fn attributes(&mut self, text: &'a str) -> Result<Vec<Attribute<'a>>, IntakeError> {
         let mut attributes = Vec::new();
         let mut names = HashSet::new();
         // Its own check compares every attribute with every other.
-        for attribute in tag.attributes().with_checks(false) {
+        for attribute in Attributes::new(text, 0).with_checks(false) {
             self.count_node()?;
             let attribute = attribute.map_err(|_| self.refused("an attribute that is none"))?;
-            let name: Box<str> = attribute.key.as_ref().into();
+            let name = attribute.key.into_inner();
             let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|_| self.refused(ENTITY))?;
-            if !names.insert(name.clone()) {
+            if !names.insert(name) {
                 return Err(self.refused("two attributes of the same name"));
             }
-            attributes.push((name, value.into()));
+            attributes.push((name, value));
         }
         Ok(attributes)
     }

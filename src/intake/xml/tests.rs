@@ -64,6 +64,7 @@ fn what_is_not_read_is_named_with_its_place() {
         ("<a b/>", "an attribute that is none at line 1 column 1"),
         ("<a>", "the end inside an element at line 1 column 4"),
         ("<a/><b/>", "a second root element at line 1 column 5"),
+        ("<>x</>", "a tag without a name at line 1 column 1"),
         ("<a/>x", "text outside the root element at line 1 column 5"),
         ("plain text", "text outside the root element at line 1 column 1"),
         ("<!-- only -->", "XML without an element at line 1 column 14"),
