@@ -38,7 +38,8 @@ pub(super) struct Question {
     pub(super) body: Vec<u8>,
 }
 
-/// Asks and waits for the answer, for `patience` at most. An `https` address needs somebody to trust.
+/// Asks and waits for the answer, for `patience` at most. An `https` address needs somebody to trust. What is told of the address
+/// is its host: the path may end with a token.
 pub(super) fn ask(url: &Uri, question: Question, trust: Option<Trust>, patience: Duration) -> anyhow::Result<Answer> {
     let is_encrypted = match url.scheme() {
         Some(scheme) if *scheme == Scheme::HTTP => false,
@@ -52,7 +53,7 @@ pub(super) fn ask(url: &Uri, question: Question, trust: Option<Trust>, patience:
     let tls = match (is_encrypted, trust) {
         (false, _) => None,
         (true, Some(trust)) => Some(TlsConnector::from(Arc::new(trust.into_config()))),
-        (true, None) => bail!("{url} needs a certificate to trust, and none is configured: give one with --cacert"),
+        (true, None) => bail!("{authority} needs a certificate to trust, and none is configured: give one with --cacert"),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(async {
@@ -65,7 +66,7 @@ pub(super) fn ask(url: &Uri, question: Question, trust: Option<Trust>, patience:
         };
         tokio::time::timeout(patience, exchange)
             .await
-            .with_context(|| format!("no answer from {url} within {} seconds", patience.as_secs()))?
+            .with_context(|| format!("no answer from {authority} within {} seconds", patience.as_secs()))?
     })
 }
 
@@ -83,7 +84,7 @@ where
     *request.headers_mut() = question.headers;
     request.headers_mut().insert(header::HOST, HeaderValue::from_str(authority.as_str())?);
 
-    let answer = sender.send_request(request).await.with_context(|| format!("no answer from {url}"))?;
+    let answer = sender.send_request(request).await.with_context(|| format!("no answer from {authority}"))?;
     let status = answer.status();
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!("{status}, but the answer cannot be read: {error}"))?.to_bytes();

@@ -17,6 +17,7 @@ mod pretty;
 mod quickstart;
 mod samples;
 mod send;
+mod senders;
 mod serve;
 mod store;
 mod table;
@@ -71,6 +72,7 @@ enum Command {
     Send(send::Args),
     Incidents(incidents::Args),
     Samples(samples::Args),
+    Senders(senders::Args),
     HashPassword(hash_password::Args),
     Cert(cert::Args),
     Backup(backup::Args),
@@ -87,6 +89,7 @@ impl Command {
             Self::Send(args) => args.run(config),
             Self::Incidents(args) => args.run(config),
             Self::Samples(args) => args.run(config),
+            Self::Senders(args) => args.run(config),
             Self::HashPassword(args) => args.run(),
             Self::Cert(args) => args.run(config),
             Self::Backup(args) => args.run(config),

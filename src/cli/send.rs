@@ -14,8 +14,10 @@ use super::client::{self, Answer, Question, Trust};
 use super::entrance::{self, Credentials};
 use super::output::{note, stdout};
 use super::terminal::visible_json;
-use crate::config::{Config, Tls};
+use crate::config::{Config, Signing, Tls};
+use crate::incident::Timestamp;
 use crate::secret::Secret;
+use crate::senders::signature::Signed;
 
 /// Longer than the gateway's own limits on a body and a commit, so that its answer is seen rather than this.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -23,9 +25,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Where a password may come from when the configuration holds only its hash.
 const PASSWORD_VARIABLE: &str = "HOOKGATE_PASSWORD";
 
-/// Post a file to an instance with the instance's own credentials: a test of the connection
+/// Post a file to an instance with the instance's own credentials and signature: a test of the connection
 ///
-/// The body goes to the address in the configuration. Prints the status and the answer; succeeds when the status is 200.
+/// The body goes to the address in the configuration, its path token included. Prints the status and the answer; succeeds when the status is 200.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  hookgate send my_instance_01 event.json\n  \
                         echo '{\"name\": \"Test\"}' | hookgate send my_instance_01\n\n\
@@ -59,9 +61,11 @@ impl Args {
         if let Some(password) = &given {
             credentials = credentials.with_password(password);
         }
-        let headers = headers(&credentials)?;
+        let mut headers = headers(&credentials)?;
         let trust = self.trust(entrance::tls(&config, instance))?;
-        let answer = client::ask(&url, Question { method: Method::POST, headers, body: self.body()? }, trust, ANSWER_TIMEOUT)?;
+        let body = self.body()?;
+        sign(&instance.sender.signing, &mut headers, url.query(), &body)?;
+        let answer = client::ask(&url, Question { method: Method::POST, headers, body }, trust, ANSWER_TIMEOUT)?;
         print(&answer)?;
         verdict(answer.status)
     }
@@ -71,7 +75,7 @@ impl Args {
             return Ok(url.clone());
         }
         let text = configured.context("the configured port is 0, so only the running gateway knows it: give what it printed with --url")?;
-        text.parse().with_context(|| format!("cannot post to {text}"))
+        text.parse().context("cannot post to the configured address")
     }
 
     /// The gateway is known by its certificate, unless the person says otherwise.
@@ -131,6 +135,21 @@ fn headers(credentials: &Credentials<'_>) -> anyhow::Result<HeaderMap> {
         }
     }
     Ok(headers)
+}
+
+/// Adds what the sender would sign with. The signature may cover headers that are only the sender's; those are added as well.
+fn sign(signing: &Signing, headers: &mut HeaderMap, query: Option<&str>, body: &[u8]) -> anyhow::Result<()> {
+    let Some(signatures) = signing.verifier()? else { return Ok(()) };
+    let request = Signed { method: &Method::POST, query, headers, body };
+    let signed = signatures.sign(&request, Timestamp::now()).context(
+        "this sender's requests cannot be made here: it signs with a key of its own, or inside the body. Post one that it sent, \
+         with curl, or have it send one",
+    )?;
+    for (name, mut value) in signed {
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(())
 }
 
 fn known(password: Option<&Secret>) -> anyhow::Result<&Secret> {

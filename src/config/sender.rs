@@ -30,6 +30,8 @@ pub struct Sender {
     pub preset: Option<String>,
     /// What its requests are verified with.
     pub signing: Signing,
+    /// What it posts to, where that was said.
+    pub public_url: Option<String>,
     /// The last part of the address, which no stranger knows.
     pub path_token: Option<Secret>,
     /// What is asked before events are sent.
@@ -94,10 +96,11 @@ pub(super) fn read(section: &Section<'_>, layer: &Layer, preset: Option<Preset>,
         Some(format!("{}/instance/execute/{}{token}", outside?, name?))
     };
     let keys = section.take_list("keys", |value| read_keys(&section.context.folder, value)).unwrap_or_default();
+    let public_url = section.take("public_url", full_url);
     let signing = Signing {
         signatures: layer.signatures(),
         secrets: secret::list(section, "secrets"),
-        url: section.take("public_url", full_url).or_else(address),
+        url: public_url.clone().or_else(address),
         keys: KeySource {
             fetch: keys.is_empty(),
             keys_pem_or_jwks: keys.into_iter().map(|(_, keys)| keys).collect(),
@@ -107,6 +110,7 @@ pub(super) fn read(section: &Section<'_>, layer: &Layer, preset: Option<Preset>,
     };
     let sender = Sender {
         preset: preset.as_ref().map(|preset| preset.name.clone()),
+        public_url,
         path_token,
         handshake: layer.handshake.clone().unwrap_or_default(),
         verify_token: secret::one(section, "verify_token", |_| Ok(())),
