@@ -15,7 +15,7 @@ use super::reader::{Section, boolean, non_empty};
 use super::secret;
 use crate::secret::Secret;
 use crate::senders::handshake::Handshake;
-use crate::senders::signature::{InvalidSignatureSpec, KeySource, SignatureSpec, Signatures};
+use crate::senders::signature::{InvalidSignatureSpec, KeySource, Scheme, SignatureSpec, Signatures};
 
 
 /// A JWK set or a few certificates; a larger file is the wrong file.
@@ -151,6 +151,11 @@ fn check(section: &Section<'_>, sender: &Sender) {
     }
     if !has(Handshake::Sns) {
         idle("confirm_subscriptions", "the handshake \"sns\"");
+    }
+    let is_of_sns = sender.signing.signatures.iter().any(|signature| signature.scheme == Scheme::Sns);
+    if is_of_sns && !section.has("audience") {
+        let advice = "Amazon signs for everybody, so messages of any topic are accepted: set audience to the topic's ARN";
+        section.context.warn(section.whole(), advice);
     }
     if !has(Handshake::Meta) {
         idle("verify_token", "the handshake \"meta\"");

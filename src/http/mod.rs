@@ -35,6 +35,8 @@ use crate::auth::{Throttle, Verifier};
 use crate::incident::Timestamp;
 use crate::metrics::Metrics;
 use crate::rejections::Rejections;
+use crate::senders::fetch::Fetcher;
+use crate::senders::signature::is_sns_host;
 use body::Budget;
 pub use connection::{Protocol, Serving, Visit};
 pub use instance::{Instance, InstanceOptions, PasswordUses, Proof, Waiting};
@@ -98,6 +100,8 @@ pub struct Entrance {
     budget: Arc<Budget>,
     metrics: Arc<Metrics>,
     rejections: Arc<Rejections>,
+    /// Visits what confirms a subscription, at Amazon and nowhere else.
+    confirmations: Arc<Fetcher>,
     request_ids: RequestIds,
 }
 
@@ -111,6 +115,7 @@ impl Entrance {
             verifier,
             metrics,
             rejections,
+            confirmations: Arc::new(Fetcher::new(is_sns_host)),
             request_ids: RequestIds::new(Timestamp::now()),
         }
     }

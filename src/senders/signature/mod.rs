@@ -48,6 +48,7 @@ pub use json::JsonPath;
 pub use notation::InvalidNotation;
 pub use refusal::{Cause, Fault, KeyFault, SignatureRefusal};
 pub use spec::{Algorithm, Encoding, InvalidSignatureSpec, KeySource, Place, Scheme, SecretEncoding, SignatureSpec};
+pub(crate) use sns::is_sns_host;
 pub use template::Template;
 pub use timestamp::{TimestampFormat, TimestampPlace};
 use url::PublicUrl;
