@@ -3,7 +3,10 @@
 //!
 //! Every moment is one atomic number. Nothing is decided by comparing two of them, so no ordering between them is needed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use prometheus_client::metrics::counter::Counter;
 
 use crate::incident::Timestamp;
 
@@ -46,6 +49,26 @@ pub struct Activity {
     pub last_refusal: Moment,
     /// Nothing arrived for longer than expected.
     pub is_silent: AtomicBool,
+}
+
+/// What becomes of an instance's events. Whoever stores them counts them here, so that those whose sender has hung up count too.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// New incidents.
+    pub incidents: Counter,
+    /// Events that were already stored.
+    pub duplicates: Counter,
+    /// When the latest came.
+    pub activity: Arc<Activity>,
+}
+
+impl Tally {
+    /// At `created` so many events were stored or found to be duplicates.
+    pub fn add(&self, created: Timestamp, incidents: u64, duplicates: u64) {
+        self.activity.last_event.set(created);
+        self.incidents.inc_by(incidents);
+        self.duplicates.inc_by(duplicates);
+    }
 }
 
 impl Activity {

@@ -76,6 +76,7 @@ mod tests {
             keep_samples: false,
             duplicates_of: "a".into(),
             duplication_window: Duration::from_secs(1),
+            tally: Arc::default(),
         };
         store.lane().commit(Arc::new(write)).await.unwrap();
     }

@@ -12,7 +12,7 @@ use crate::senders::handshake::{Pending, Reply};
 impl Entrance {
     /// Answers a handshake. Nothing is stored.
     pub(super) fn greet(&self, instance: &Arc<Instance>, mut reply: Reply) -> Response<Body> {
-        instance.counters.ok.inc();
+        instance.ok.inc();
         if let Some(pending) = reply.pending.take() {
             tracing::warn!(instance = &*instance.name, handshake = pending.handshake, "the sender waits to be confirmed: {pending}");
             self.leave(instance, pending);

@@ -20,7 +20,7 @@ use crate::intake::{self, Intake};
 use crate::listener::client_address;
 use crate::metrics::{RejectionLabels, RequestLabels};
 use crate::rejections::{self, Rejection};
-use crate::store::{Outcome, Write};
+use crate::store::Write;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -74,7 +74,7 @@ impl Entrance {
         match content.inspect_err(|refused| self.count_failure(passage, &instance, refused))? {
             Content::Greeting(greeting) => Ok(self.greet(&instance, greeting)),
             Content::Events(Intake { drafts, dropped }) => {
-                instance.counters.dropped.inc_by(dropped as u64);
+                instance.dropped.inc_by(dropped as u64);
                 // What was packed takes more room now than it took on the way.
                 reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;
                 self.store(passage, &instance, drafts).await
@@ -92,7 +92,7 @@ impl Entrance {
     /// Commits, then answers.
     async fn store(&self, passage: &Passage<'_>, instance: &Instance, drafts: Vec<Draft>) -> Result<Response<Body>, Refused> {
         if drafts.is_empty() {
-            instance.counters.ok.inc();
+            instance.ok.inc();
             let mut response = Response::new(Body::from("[]"));
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             return Ok(response);
@@ -104,13 +104,10 @@ impl Entrance {
             keep_samples: instance.keep_samples,
             duplicates_of: Arc::clone(&instance.duplicates_of),
             duplication_window: instance.duplication_window,
+            tally: Arc::clone(&instance.tally),
         });
         let receipt = passage.visit.lane.commit(Arc::clone(&write)).await?;
-        let stored = receipt.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Stored(_))).count() as u64;
-        instance.activity.last_event.set(receipt.created);
-        instance.counters.ok.inc();
-        instance.counters.incidents.inc_by(stored);
-        instance.counters.duplicates.inc_by(receipt.outcomes.len() as u64 - stored);
+        instance.ok.inc();
         Ok(answer::stored_response(&instance.name, &write.drafts, &receipt))
     }
 
@@ -131,7 +128,7 @@ impl Entrance {
         }
         if let Some(instance) = instance {
             let at = Timestamp::now();
-            instance.activity.last_refusal.set(at);
+            instance.tally.activity.last_refusal.set(at);
             let rejection = Rejection {
                 at,
                 request_id: id.to_owned(),
@@ -160,6 +157,6 @@ fn answer_probe(instance: &Instance, method: &Method) -> Result<Response<Body>, 
     if ![Method::GET, Method::HEAD].contains(method) {
         return Err(Refused::Method { method: method.clone(), allow: instance.allow() });
     }
-    instance.counters.ok.inc();
+    instance.ok.inc();
     Ok(answer::text_response(StatusCode::OK, format!("Hookgate instance {} is ready for POST.", instance.name)))
 }

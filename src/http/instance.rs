@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 
-use crate::activity::{Activity, Moment};
+use crate::activity::{Activity, Moment, Tally};
 use crate::auth::{Access, PathToken};
 use crate::intake::Rules;
 use crate::metrics::{InstanceLabel, Metrics, RequestLabels};
@@ -29,8 +29,11 @@ pub struct Instance {
     pub(super) keep_samples: bool,
     pub(super) duplicates_of: Arc<str>,
     pub(super) duplication_window: Duration,
-    pub(super) counters: Counters,
-    pub(super) activity: Arc<Activity>,
+    /// Answers of 200; looked up once.
+    pub(super) ok: Counter,
+    /// Events that the operator's map leaves out.
+    pub(super) dropped: Counter,
+    pub(super) tally: Arc<Tally>,
     pub(super) password_uses: PasswordUses,
     pub(super) waiting: Waiting,
 }
@@ -89,27 +92,19 @@ pub struct Proof {
     pub methods: Vec<Method>,
 }
 
-/// The counters of the hot path, looked up once.
-#[derive(Debug)]
-pub(super) struct Counters {
-    pub(super) ok: Counter,
-    pub(super) incidents: Counter,
-    pub(super) duplicates: Counter,
-    pub(super) dropped: Counter,
-}
-
 impl Instance {
     /// An instance whose counters live in `metrics`.
     pub fn new(options: InstanceOptions, metrics: &Metrics) -> Self {
         let label = InstanceLabel { instance: options.name.to_string() };
         let ok = RequestLabels { instance: label.instance.clone(), status: 200 };
         Self {
-            counters: Counters {
-                ok: metrics.requests.get_or_create(&ok).clone(),
+            ok: metrics.requests.get_or_create(&ok).clone(),
+            dropped: metrics.dropped.get_or_create(&label).clone(),
+            tally: Arc::new(Tally {
                 incidents: metrics.incidents.get_or_create(&label).clone(),
                 duplicates: metrics.duplicates.get_or_create(&label).clone(),
-                dropped: metrics.dropped.get_or_create(&label).clone(),
-            },
+                activity: options.activity,
+            }),
             name: options.name,
             access: options.access,
             asks_for_basic: options.asks_for_basic,
@@ -120,7 +115,6 @@ impl Instance {
             keep_samples: options.keep_samples,
             duplicates_of: options.duplicates_of,
             duplication_window: options.duplication_window,
-            activity: options.activity,
             password_uses: options.password_uses,
             waiting: options.waiting,
         }
@@ -128,7 +122,7 @@ impl Instance {
 
     /// What is known of its use.
     pub fn activity(&self) -> &Arc<Activity> {
-        &self.activity
+        &self.tally.activity
     }
 
     /// When its passwords were last used.

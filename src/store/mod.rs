@@ -36,6 +36,7 @@ use self::sqlite::Database;
 pub use self::sqlite::schema::SchemaError;
 pub use self::sqlite::{Cursor, Filter, InvalidCursor, Order, Page, Reader, Verification};
 use self::writer::{Health, Writer};
+use crate::activity::Tally;
 use crate::incident::{Draft, IncidentId, Timestamp};
 use crate::metrics::Metrics;
 
@@ -72,6 +73,8 @@ pub struct Write {
     pub duplicates_of: Arc<str>,
     /// For how long after the first event with a key another one is its duplicate.
     pub duplication_window: Duration,
+    /// Where to count what was stored.
+    pub tally: Arc<Tally>,
 }
 
 /// On stable storage.
@@ -81,6 +84,14 @@ pub struct Receipt {
     pub created: Timestamp,
     /// One for each draft, in the same order.
     pub outcomes: Vec<Outcome>,
+}
+
+impl Receipt {
+    /// New incidents, and duplicates.
+    fn counts(&self) -> (u64, u64) {
+        let stored = self.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Stored(_))).count() as u64;
+        (stored, self.outcomes.len() as u64 - stored)
+    }
 }
 
 /// What became of a draft.

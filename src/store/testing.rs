@@ -109,6 +109,7 @@ pub(super) fn keyed(key: u8) -> Draft {
 /// Of instance `a`, without samples, with a window of a day.
 pub(super) fn write(drafts: Vec<Draft>) -> Write {
     Write {
+        tally: Arc::default(),
         instance: "a".into(),
         headers: r#"{"host":"h"}"#.into(),
         drafts,

@@ -71,17 +71,20 @@ async fn a_write_of_nothing_is_done_at_once() {
 #[test]
 fn a_caller_that_hangs_up_does_not_cancel_the_commit() {
     let bench = Bench::new();
+    let write = one("{}");
     let (store, gate) = gated(&bench, |_| ());
     runtime().block_on(async {
         let closed = gate.lock().unwrap();
         let lane = store.lane();
-        let mut commit = Box::pin(lane.commit(one("{}")));
+        let mut commit = Box::pin(lane.commit(Arc::clone(&write)));
         assert!(poll(commit.as_mut()).is_pending());
         drop(commit);
         drop(closed);
     });
     store.close();
     assert_eq!(bench.all().len(), 1);
+    assert_eq!(write.tally.incidents.get(), 1, "it counts although nobody waits for it");
+    assert!(write.tally.activity.last_event.get().is_some());
 }
 
 #[test]

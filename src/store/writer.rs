@@ -133,6 +133,7 @@ impl Writer {
                 let rows = requests.iter().map(|request| request.prepared.rows()).sum::<usize>();
                 self.metrics.commit_incidents.observe(rows as f64);
                 self.note(Ok(()));
+                requests.iter().zip(&receipts).for_each(|(request, receipt)| request.prepared.count(receipt));
                 answer(requests.into_iter().zip(receipts.into_iter().map(Ok)));
                 self.upkeep.committed();
                 Ok(())

@@ -242,7 +242,9 @@ pub(crate) fn read_answer(stream: &mut impl Read, method: &str) -> Answer {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {
-        assert_eq!(stream.read(&mut byte).unwrap(), 1, "closed after {:?}", String::from_utf8_lossy(&bytes));
+        // Signals that other tests send to this process interrupt a plain read.
+        let read = stream.read_exact(&mut byte);
+        read.unwrap_or_else(|error| panic!("{error} after {:?}", String::from_utf8_lossy(&bytes)));
         bytes.push(byte[0]);
     }
     let head = String::from_utf8(bytes).unwrap();

@@ -1,6 +1,6 @@
 //! What a service manager sees: readiness, the watchdog, the end, and sockets that outlive the process.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
@@ -84,7 +84,12 @@ impl Ear {
         let deadline = Instant::now() + PATIENCE;
         let mut buffer = [0; 4096];
         while Instant::now() < deadline {
-            let length = self.0.recv(&mut buffer).unwrap_or_else(|error| panic!("{line} was not said: {error}"));
+            let length = match self.0.recv(&mut buffer) {
+                Ok(length) => length,
+                // By a signal that another test sends to this process.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => panic!("{line} was not said: {error}"),
+            };
             let message = std::str::from_utf8(&buffer[..length]).unwrap();
             if message.lines().any(|said| said == line) {
                 return message.to_owned();

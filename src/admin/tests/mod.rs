@@ -128,6 +128,7 @@ impl Bench {
             keep_samples: true,
             duplicates_of: instance.into(),
             duplication_window: Duration::from_secs(60),
+            tally: Arc::default(),
         };
         let receipt = self.store.lane().commit(Arc::new(write)).await.unwrap();
         receipt

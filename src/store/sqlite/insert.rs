@@ -49,6 +49,12 @@ impl Prepared {
     pub(in crate::store) fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// Counts what was committed.
+    pub(in crate::store) fn count(&self, receipt: &Receipt) {
+        let (incidents, duplicates) = receipt.counts();
+        self.write.tally.add(receipt.created, incidents, duplicates);
+    }
 }
 
 /// One transaction being filled.
