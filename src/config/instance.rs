@@ -10,12 +10,13 @@ use ipnet::IpNet;
 use toml::de::DeValue;
 
 use super::address::{listen_address, network};
-use super::reader::{Section, boolean, non_empty, string};
+use super::reader::{Section, boolean, choice, non_empty, string};
 use super::report::Place;
 use super::secret::{self, Password};
 use super::server::NOBODY_MAY_SPEAK_IT;
 use super::tls::{self, Tls};
 use super::units;
+use crate::intake::{Accept, InvalidUnwrap, Unwrap};
 
 /// The keys of `[[instance]]`.
 pub(super) const KEYS: &[&str] = &[
@@ -25,6 +26,9 @@ pub(super) const KEYS: &[&str] = &[
     "password_next",
     "allow_unauthenticated",
     "allow_from",
+    "accept",
+    "unwrap",
+    "cloudevents",
     "incident_type",
     "store_samples",
     "duplication_key",
@@ -58,6 +62,12 @@ pub struct Instance {
     pub access: Access,
     /// Where senders may be; none: anywhere.
     pub allow_from: Option<Vec<IpNet>>,
+    /// What is understood besides JSON and forms.
+    pub accept: Accept,
+    /// Strings of an event whose JSON takes their place.
+    pub unwrap: Vec<Unwrap>,
+    /// Whether `ce-` headers make an event of the body.
+    pub cloudevents: bool,
     /// The type of incidents whose sender gives none.
     pub incident_type: Option<String>,
     /// Keep the last incidents as samples.
@@ -148,6 +158,9 @@ fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>,
     }
     let allow_from = read_allow_from(section);
     let proxy_protocol = read_proxy_protocol(section, trusts_proxies);
+    let accept = section.take("accept", |value| choice(value, Accept::WORDS)).unwrap_or_default();
+    let unwrap = section.take_list("unwrap", unwrapped).unwrap_or_default();
+    let cloudevents = section.take("cloudevents", boolean).unwrap_or(false);
     let incident_type = section.take("incident_type", non_empty);
     let store_samples = section.take("store_samples", boolean).unwrap_or(false);
     let duplication_window = section.take("duplication_window", |value| units::duration(value, WINDOW)).unwrap_or(DEFAULT_WINDOW);
@@ -156,6 +169,9 @@ fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>,
         name: name?,
         access: access?,
         allow_from,
+        accept,
+        unwrap: unwrap.into_iter().map(|(_, unwrap)| unwrap).collect(),
+        cloudevents,
         incident_type,
         store_samples,
         duplication_key: duplication_key.into_iter().map(|(_, path)| path).collect(),
@@ -299,6 +315,10 @@ fn check_header_password(password: &str) -> Result<(), String> {
         return Err("begins or ends with a space, which HTTP strips from a header: it could never match".into());
     }
     HeaderValue::from_bytes(password.as_bytes()).map(drop).map_err(|_| "contains a character that no header can carry".into())
+}
+
+fn unwrapped(value: &DeValue<'_>) -> Result<Unwrap, String> {
+    string(value)?.parse().map_err(|error: InvalidUnwrap| error.to_string())
 }
 
 fn key_path(value: &DeValue<'_>) -> Result<String, String> {

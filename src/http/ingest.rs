@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 
 use super::answer::{self, Body};
@@ -72,7 +72,7 @@ impl Entrance {
         let mut reserved = self.budget.reserve();
         let bytes = body::collect(incoming, limits.max_body, limits.body_timeout, &mut reserved, &passage.visit.traffic).await?;
         let headers = std::mem::take(&mut passage.head.headers);
-        let (headers, drafts) = normalise(&instance, headers, bytes).await?;
+        let (headers, drafts) = normalise(&instance, headers, passage.head.uri.clone(), bytes).await?;
         passage.head.headers = headers;
         let drafts = drafts?;
         // What was packed takes more room now than it took on the way.
@@ -222,20 +222,22 @@ impl Drop for Attempt<'_> {
 async fn normalise(
     instance: &Arc<Instance>,
     headers: HeaderMap,
+    uri: Uri,
     bytes: Bytes,
 ) -> Result<(HeaderMap, Result<Vec<Draft>, IntakeError>), Refused> {
     let is_small = bytes.len() < LARGE_BODY && !headers.contains_key(header::CONTENT_ENCODING);
     if is_small {
-        return Ok(read(instance, headers, bytes));
+        return Ok(read(instance, headers, &uri, bytes));
     }
     let instance = Arc::clone(instance);
-    let reading = tokio::task::spawn_blocking(move || read(&instance, headers, bytes));
+    let reading = tokio::task::spawn_blocking(move || read(&instance, headers, &uri, bytes));
     reading.await.map_err(|error| Refused::Internal(format!("reading the body failed: {error}")))
 }
 
-fn read(instance: &Instance, headers: HeaderMap, bytes: Bytes) -> (HeaderMap, Result<Vec<Draft>, IntakeError>) {
+fn read(instance: &Instance, headers: HeaderMap, uri: &Uri, bytes: Bytes) -> (HeaderMap, Result<Vec<Draft>, IntakeError>) {
     let content_encoding = joined(&headers, header::CONTENT_ENCODING);
     let body = intake::Body {
+        query: uri.query(),
         content_type: headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()),
         content_encoding: content_encoding.as_deref(),
         bytes,

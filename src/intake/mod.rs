@@ -7,6 +7,7 @@
 //! What was sent is kept to the byte: a draft's `raw` is a slice of the body it came in. Nothing is built of a body but the
 //! drafts themselves, so that intake costs at most one more copy of it, whatever a sender makes up.
 
+mod accept;
 mod dates;
 mod encoding;
 mod error;
@@ -15,6 +16,7 @@ mod form;
 mod headers;
 mod json;
 mod key;
+mod unwrap;
 
 #[cfg(test)]
 mod tests;
@@ -24,11 +26,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName};
 
+pub use self::accept::Accept;
 pub use self::error::IntakeError;
 use self::event::Event;
 pub use self::headers::headers_json;
 use self::json::{Fault, Scanner};
 pub use self::key::{InvalidKeyPath, KeyPath};
+pub use self::unwrap::{InvalidUnwrap, Unwrap};
 use crate::incident::Draft;
 
 /// The member of an incident's `rawJson` that holds the request's headers.
@@ -45,11 +49,19 @@ pub struct Rules {
     pub max_incidents: usize,
     /// Bytes, also after unpacking.
     pub max_body: usize,
+    /// What is understood besides JSON and forms.
+    pub accept: Accept,
+    /// Strings whose JSON takes their place, in this order.
+    pub unwrap: Vec<Unwrap>,
+    /// Whether headers that begin with `ce-` make an event of the body (CloudEvents, HTTP binding, binary mode).
+    pub cloudevents: bool,
 }
 
 /// A request, as far as incidents depend on it.
 #[derive(Debug)]
 pub struct Body<'a> {
+    /// What stood behind the `?` of the request, undecoded.
+    pub query: Option<&'a str>,
     /// The `Content-Type`, if any.
     pub content_type: Option<&'a str>,
     /// The `Content-Encoding`, if any; several lines of it joined with commas.

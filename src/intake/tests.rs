@@ -14,13 +14,16 @@ fn rules() -> Rules {
         duplication_key: vec!["id".parse().unwrap()],
         max_incidents: 100,
         max_body: 100_000,
+        accept: Accept::Json,
+        unwrap: Vec::new(),
+        cloudevents: false,
     }
 }
 
 fn read_as(content_type: Option<&str>, body: impl AsRef<[u8]>) -> Result<Vec<Draft>, IntakeError> {
     let bytes = Bytes::copy_from_slice(body.as_ref());
     let headers = HeaderMap::new();
-    super::read(Body { content_type, content_encoding: None, bytes, headers: &headers, secret_header: None }, &rules())
+    super::read(Body { content_type, content_encoding: None, query: None, bytes, headers: &headers, secret_header: None }, &rules())
 }
 
 fn read(body: impl AsRef<[u8]>) -> Result<Vec<Draft>, IntakeError> {
@@ -72,7 +75,7 @@ fn gzip_is_unpacked_before_anything_else() {
     encoder.write_all(br#"{"a":1}"#).unwrap();
     let headers = HeaderMap::new();
     let bytes = encoder.finish().unwrap().into();
-    let body = Body { content_type: None, content_encoding: Some("gzip"), bytes, headers: &headers, secret_header: None };
+    let body = Body { content_type: None, content_encoding: Some("gzip"), query: None, bytes, headers: &headers, secret_header: None };
     assert_eq!(super::read(body, &rules()).unwrap()[0].raw, r#"{"a":1}"#);
 }
 
@@ -132,7 +135,7 @@ fn what_was_sent_is_kept_to_the_byte_and_shared() {
     );
     let headers = HeaderMap::new();
     let drafts = super::read(
-        Body { content_type: None, content_encoding: None, bytes: body.clone(), headers: &headers, secret_header: None },
+        Body { content_type: None, content_encoding: None, query: None, bytes: body.clone(), headers: &headers, secret_header: None },
         &rules(),
     )
     .unwrap();
@@ -154,8 +157,14 @@ fn names_and_types_are_the_senders_where_they_say_something() {
     assert_eq!(one(r#"{"name":"a","name":"b"}"#).name, "b");
     assert_eq!(one(r#"{"name":"outer","rawJson":{"name":"inner"}}"#).name, "outer");
     let headers = HeaderMap::new();
-    let body =
-        Body { content_type: None, content_encoding: None, bytes: Bytes::from_static(b"{}"), headers: &headers, secret_header: None };
+    let body = Body {
+        content_type: None,
+        content_encoding: None,
+        query: None,
+        bytes: Bytes::from_static(b"{}"),
+        headers: &headers,
+        secret_header: None,
+    };
     assert_eq!(super::read(body, &Rules { incident_type: None, ..rules() }).unwrap()[0].kind, None);
 }
 

@@ -55,6 +55,7 @@ fn the_template_names_every_key_with_its_default() {
         "client_ca",
         "public_url",
         "retention",
+        "unwrap",
         "incident_type",
         "duplication_key",
         "expect_every",
