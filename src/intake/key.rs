@@ -77,7 +77,8 @@ fn identifies(value: &&[u8]) -> bool {
     *value != b"null" && *value != b"\"\""
 }
 
-fn step<'a>(value: &'a [u8], segment: &str) -> Option<&'a [u8]> {
+/// The value one segment of a path further in.
+pub(super) fn step<'a>(value: &'a [u8], segment: &str) -> Option<&'a [u8]> {
     if value.starts_with(b"[") {
         return json::elements(value).nth(segment.parse().ok()?);
     }
