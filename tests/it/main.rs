@@ -24,6 +24,7 @@ mod process;
 mod quiet;
 mod reload;
 mod sender;
+mod shapes;
 mod smuggling;
 mod steps;
 mod strace;
