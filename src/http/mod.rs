@@ -109,6 +109,7 @@ struct Counters {
     incidents: Counter,
     duplicates: Counter,
     dropped: Counter,
+    filter_failures: Counter,
 }
 
 impl Instance {
@@ -122,6 +123,7 @@ impl Instance {
                 incidents: metrics.incidents.get_or_create(&label).clone(),
                 duplicates: metrics.duplicates.get_or_create(&label).clone(),
                 dropped: metrics.dropped.get_or_create(&label).clone(),
+                filter_failures: metrics.filter_failures.get_or_create(&label).clone(),
             },
             name: options.name,
             access: options.access,
