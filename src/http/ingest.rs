@@ -73,8 +73,8 @@ impl Entrance {
         let content = reading::read(&instance, &mut passage.head, bytes).await;
         match content.inspect_err(|refused| self.count_failure(passage, &instance, refused))? {
             Content::Greeting(greeting) => Ok(self.greet(&instance, greeting)),
-            Content::Events(Intake { drafts, dropped }) => {
-                instance.dropped.inc_by(dropped as u64);
+            Content::Events(intake) => {
+                let drafts = count_mapped(passage, &instance, intake);
                 // What was packed takes more room now than it took on the way.
                 reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;
                 self.store(passage, &instance, drafts).await
@@ -150,6 +150,20 @@ impl Entrance {
         self.metrics.requests.get_or_create(&RequestLabels { instance: instance.clone(), status: status.as_u16() }).inc();
         self.metrics.rejections.get_or_create(&RejectionLabels { instance, reason: word }).inc();
     }
+}
+
+/// Takes note of what the operator's map left out, and where it failed.
+fn count_mapped(passage: &Passage<'_>, instance: &Instance, intake: Intake) -> Vec<Draft> {
+    let Intake { drafts, dropped, failed, failures } = intake;
+    instance.dropped.inc_by(dropped as u64);
+    if let Some(first) = failures.first() {
+        // One line a request, whatever is in it.
+        instance.filter_failures.inc_by(failed as u64);
+        let (id, instance, filter) = (passage.id.as_str(), &*instance.name, &first.key);
+        let message = "a filter of the map failed; the default rule was used";
+        tracing::warn!(request_id = id, instance, filter, reason = first.text, failed, "{message}");
+    }
+    drafts
 }
 
 /// GET and HEAD are how many senders test a connection; what else comes here is a method that only others take.

@@ -33,6 +33,8 @@ pub struct Instance {
     pub(super) ok: Counter,
     /// Events that the operator's map leaves out.
     pub(super) dropped: Counter,
+    /// How often one of its filters failed.
+    pub(super) filter_failures: Counter,
     pub(super) tally: Arc<Tally>,
     pub(super) password_uses: PasswordUses,
     pub(super) waiting: Waiting,
@@ -100,6 +102,7 @@ impl Instance {
         Self {
             ok: metrics.requests.get_or_create(&ok).clone(),
             dropped: metrics.dropped.get_or_create(&label).clone(),
+            filter_failures: metrics.filter_failures.get_or_create(&label).clone(),
             tally: Arc::new(Tally {
                 incidents: metrics.incidents.get_or_create(&label).clone(),
                 duplicates: metrics.duplicates.get_or_create(&label).clone(),

@@ -151,7 +151,7 @@ mod tests {
         };
         let secret_header = Some(&HeaderName::from_static("ce-secret"));
         let mut warnings = Vec::new();
-        let json = to_object(data, content_type, &Context { rules: &rules, headers: &map, secret_header }, &mut warnings)?;
+        let json = to_object(data, content_type, &Context { rules: &rules, headers: &map, secret_header, query: None }, &mut warnings)?;
         Ok((String::from_utf8(json.into()).unwrap(), warnings.len()))
     }
 

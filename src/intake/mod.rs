@@ -11,7 +11,7 @@
 mod accept;
 mod cloudevents;
 mod content;
-pub(crate) mod dates;
+pub mod dates;
 mod encoding;
 mod error;
 mod escapes;
@@ -22,6 +22,7 @@ mod headers;
 mod json;
 mod key;
 mod lines;
+mod mapped;
 mod multipart;
 mod shape;
 mod unwrap;
@@ -44,7 +45,7 @@ use self::json::{Fault, Scanner};
 pub use self::key::{InvalidKeyPath, KeyPath};
 pub use self::unwrap::{InvalidUnwrap, Unwrap};
 use crate::incident::Draft;
-use crate::mapping::Mapping;
+use crate::mapping::{Failure, Mapping};
 
 /// The member of an incident's `rawJson` that holds the request's headers.
 const HEADERS: &str = "headers";
@@ -94,6 +95,10 @@ pub struct Intake {
     pub drafts: Vec<Draft>,
     /// Events that the operator's filters leave out.
     pub dropped: usize,
+    /// How often a filter failed.
+    pub failed: usize,
+    /// The first of these failures.
+    pub failures: Vec<Failure>,
 }
 
 /// What every event of a request is read with.
@@ -101,58 +106,77 @@ struct Context<'a> {
     rules: &'a Rules,
     headers: &'a HeaderMap,
     secret_header: Option<&'a HeaderName>,
+    query: Option<&'a str>,
 }
 
-/// The incidents that a body holds, in the order sent: one of an object, one of each element of an array.
+/// The incidents that a body holds, in the order sent: one of an object, one of each element of an array, unless a map says
+/// otherwise.
 ///
 /// # Errors
 /// If anything in the body is wrong, for the body as a whole.
 pub fn read(body: Body<'_>, rules: &Rules) -> Result<Intake, IntakeError> {
-    let context = Context { rules, headers: body.headers, secret_header: body.secret_header };
+    let context = Context { rules, headers: body.headers, secret_header: body.secret_header, query: body.query };
     let bytes = encoding::unpack(body.bytes, body.content_encoding, rules.max_body)?;
     let shaped = shape::to_json(bytes, body.content_type, &context)?;
-    let mut drafts = drafts(&shaped.json, &context)?;
-    if let Some(first) = drafts.first_mut() {
+    let mut intake = match &rules.mapping {
+        Some(mapping) => mapped::read(&shaped.json, mapping, &context)?,
+        None => as_sent(&shaped.json, &context)?,
+    };
+    if let Some(first) = intake.drafts.first_mut() {
         first.warnings.extend(shaped.warnings);
     }
-    Ok(Intake { drafts, dropped: 0 })
+    Ok(intake)
 }
 
-fn drafts(json: &Bytes, context: &Context<'_>) -> Result<Vec<Draft>, IntakeError> {
+/// Without a map.
+fn as_sent(json: &Bytes, context: &Context<'_>) -> Result<Intake, IntakeError> {
+    let mut drafts = Vec::new();
+    each_event(json, context, |event| {
+        drafts.push(event.draft(json, context)?);
+        Ok(())
+    })?;
+    Ok(Intake { drafts, dropped: 0, failed: 0, failures: Vec::new() })
+}
+
+/// Hands on the object that a body is, or each element of the array that it is.
+fn each_event<'a>(
+    json: &'a Bytes,
+    context: &Context<'_>,
+    mut take: impl FnMut(Event<'a>) -> Result<(), IntakeError>,
+) -> Result<(), IntakeError> {
     let malformed = |fault: Fault| IntakeError::malformed(fault.describe(json));
     let mut scanner = Scanner::new(json).map_err(malformed)?;
-    let drafts = match scanner.peek() {
-        Some(b'{') => vec![draft(&mut scanner, 0, json, context)?],
-        Some(b'[') => drafts_of_array(&mut scanner, json, context)?,
+    match scanner.peek() {
+        Some(b'{') => take(Event::scan(&mut scanner, 0).map_err(malformed)?)?,
+        Some(b'[') => each_element(&mut scanner, json, context, take)?,
         Some(_) => return Err(malformed(scanner.expected("an object or an array"))),
         None => return Err(IntakeError::malformed("the body is empty")),
-    };
-    scanner.end().map_err(malformed)?;
-    Ok(drafts)
+    }
+    scanner.end().map_err(malformed)
 }
 
-fn drafts_of_array<'a>(scanner: &mut Scanner<'a>, json: &'a Bytes, context: &Context<'_>) -> Result<Vec<Draft>, IntakeError> {
+fn each_element<'a>(
+    scanner: &mut Scanner<'a>,
+    json: &'a Bytes,
+    context: &Context<'_>,
+    mut take: impl FnMut(Event<'a>) -> Result<(), IntakeError>,
+) -> Result<(), IntakeError> {
     let malformed = |fault: Fault| IntakeError::malformed(fault.describe(json));
     let after = |count: usize| format!("after {}", element(count - 1));
     let max = context.rules.max_incidents;
-    let mut drafts = Vec::new();
+    let mut count = 0;
     scanner.begin(b'[').map_err(malformed)?;
-    while scanner.next_item(drafts.is_empty(), b']').map_err(|fault| malformed(fault).at(|| after(drafts.len())))? {
-        if drafts.len() == max {
+    while scanner.next_item(count == 0, b']').map_err(|fault| malformed(fault).at(|| after(count)))? {
+        if count == max {
             return Err(IntakeError::TooManyIncidents { max });
         }
-        let draft = draft(scanner, 1, json, context).map_err(|error| error.at(|| element(drafts.len())))?;
-        drafts.push(draft);
+        let event = Event::scan(scanner, 1).map_err(malformed);
+        event.and_then(&mut take).map_err(|error| error.at(|| element(count)))?;
+        count += 1;
     }
-    Ok(drafts)
+    Ok(())
 }
 
 fn element(index: usize) -> String {
     format!("element {index} (counted from 0)")
-}
-
-/// Reads the object that comes next, `outer` containers being open around it.
-fn draft<'a>(scanner: &mut Scanner<'a>, outer: usize, json: &'a Bytes, context: &Context<'_>) -> Result<Draft, IntakeError> {
-    let event = Event::scan(scanner, outer).map_err(|fault| IntakeError::malformed(fault.describe(json)))?;
-    event.draft(json, context)
 }

@@ -56,7 +56,7 @@ impl Output {
     }
 }
 
-/// A filter gave nothing usable; what it was is in [`Session::failures`].
+/// A filter gave nothing usable; what it was is in [`Session::take_failures`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed;
 
@@ -136,8 +136,8 @@ impl<'a> Session<'a> {
     }
 
     /// The first failures.
-    pub fn into_failures(self) -> Vec<Failure> {
-        self.failures.into_inner()
+    pub fn take_failures(&self) -> Vec<Failure> {
+        self.failures.take()
     }
 
     fn first(&self, filter: &'a Filter, event: &Event) -> Result<Output, Failed> {
@@ -158,7 +158,9 @@ impl<'a> Session<'a> {
             let program = &filter.program.filter;
             let context = Ctx::<Jq>::new(Data(&program.lut), variables);
             let outputs = program.id.run((context, input)).take(max);
-            outputs.map(|output| output.map(|value| convert(&value)).map_err(|error| message(error.get_err()))).collect::<Result<Vec<T>, _>>()
+            outputs
+                .map(|output| output.map(|value| convert(&value)).map_err(|error| message(error.get_err())))
+                .collect::<Result<Vec<T>, _>>()
         });
         self.fuel.set(self.fuel.get() - used.min(self.fuel.get()));
         match outcome {
