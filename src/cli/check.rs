@@ -44,7 +44,7 @@ impl Args {
         errors.extend(certificates.invalid);
         let is_usable = errors.iter().all(|error| !error.key.is_empty() && error.key != STORE);
         if is_usable && let Err(error) = store::check(&config.store.path) {
-            errors.push(ConfigError { key: STORE.into(), line: config.line(STORE), message: error.to_string() });
+            errors.push(ConfigError { key: STORE.into(), line: config.line(STORE), message: error.to_string(), file: None });
         }
         if !errors.is_empty() {
             errors.sort_by_key(|error| error.line);

@@ -5,6 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
 use crate::incident::Draft;
+use crate::senders::handshake::Reply;
 use crate::store::{Outcome, Receipt};
 
 pub(super) type Body = Full<Bytes>;
@@ -20,6 +21,17 @@ pub(super) fn text_response(status: StatusCode, mut line: String) -> Response<Bo
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// 200 and what a sender's handshake wants to hear. `nosniff`: it echoes what the caller sent.
+pub(super) fn greeting_response(reply: Reply) -> Response<Body> {
+    let mut response = Response::new(Body::from(reply.body));
+    let headers = response.headers_mut();
+    let kind = if reply.is_json { "application/json" } else { "text/plain; charset=utf-8" };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.extend(reply.headers);
     response
 }
 
@@ -86,7 +98,15 @@ mod tests {
     use crate::incident::{IncidentId, Seq, Timestamp};
 
     fn draft(name: &'static str) -> Draft {
-        Draft { name: name.into(), kind: None, occurred: None, raw: Bytes::from_static(b"{}"), key: None, warnings: Vec::new() }
+        Draft {
+            name: name.into(),
+            kind: None,
+            occurred: None,
+            raw: Bytes::from_static(b"{}"),
+            key: None,
+            fields: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     #[test]

@@ -1,20 +1,32 @@
 //! From the bytes of a body to drafts of incidents.
 //!
 //! ```text
-//! encoding (gzip) ─ form (or JSON as it is) ─ json (grammar, slices) ─ event (names, dates, raw) ─ key ─▶ Draft
+//! encoding (gzip) ─ shape (whatever it is → JSON) ─ json (grammar, slices) ─ event (names, dates, raw) ─ key ─▶ Draft
 //! ```
 //!
-//! What was sent is kept to the byte: a draft's `raw` is a slice of the body it came in. Nothing is built of a body but the
-//! drafts themselves, so that intake costs at most one more copy of it, whatever a sender makes up.
+//! What was sent as JSON is kept to the byte: a draft's `raw` is a slice of the body it came in. Nothing is built of such a
+//! body but the drafts themselves. Other shapes become JSON first, within the limit of bodies; what each may cost is in
+//! docs/http.md.
 
-mod dates;
+mod accept;
+mod cloudevents;
+mod content;
+pub(crate) mod dates;
 mod encoding;
 mod error;
+mod escapes;
 mod event;
+mod fields;
 mod form;
 mod headers;
 mod json;
 mod key;
+mod lines;
+mod multipart;
+mod shape;
+mod unwrap;
+mod writer;
+mod xml;
 
 #[cfg(test)]
 mod tests;
@@ -24,12 +36,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName};
 
+pub use self::accept::Accept;
 pub use self::error::IntakeError;
 use self::event::Event;
 pub use self::headers::headers_json;
 use self::json::{Fault, Scanner};
 pub use self::key::{InvalidKeyPath, KeyPath};
+pub use self::unwrap::{InvalidUnwrap, Unwrap};
 use crate::incident::Draft;
+use crate::mapping::Mapping;
 
 /// The member of an incident's `rawJson` that holds the request's headers.
 const HEADERS: &str = "headers";
@@ -45,21 +60,40 @@ pub struct Rules {
     pub max_incidents: usize,
     /// Bytes, also after unpacking.
     pub max_body: usize,
+    /// What is understood besides JSON and forms.
+    pub accept: Accept,
+    /// Strings whose JSON takes their place, in this order.
+    pub unwrap: Vec<Unwrap>,
+    /// Whether headers that begin with `ce-` make an event of the body (CloudEvents, HTTP binding, binary mode).
+    pub cloudevents: bool,
+    /// The operator's own filters, where there are any.
+    pub mapping: Option<Arc<Mapping>>,
 }
 
 /// A request, as far as incidents depend on it.
 #[derive(Debug)]
 pub struct Body<'a> {
+    /// What stood behind the `?` of the request, undecoded.
+    pub query: Option<&'a str>,
     /// The `Content-Type`, if any.
     pub content_type: Option<&'a str>,
     /// The `Content-Encoding`, if any; several lines of it joined with commas.
     pub content_encoding: Option<&'a str>,
     /// As received. Drafts share them; a form or a packed body is rewritten in place where this is the only handle.
     pub bytes: Bytes,
-    /// For key paths that begin with `headers`.
+    /// For key paths that begin with `headers`, and for filters.
     pub headers: &'a HeaderMap,
     /// The header that is the instance's password: no key is made of it.
     pub secret_header: Option<&'a HeaderName>,
+}
+
+/// What a body holds.
+#[derive(Debug)]
+pub struct Intake {
+    /// What is to be stored, in the order sent.
+    pub drafts: Vec<Draft>,
+    /// Events that the operator's filters leave out.
+    pub dropped: usize,
 }
 
 /// What every event of a request is read with.
@@ -73,11 +107,15 @@ struct Context<'a> {
 ///
 /// # Errors
 /// If anything in the body is wrong, for the body as a whole.
-pub fn read(body: Body<'_>, rules: &Rules) -> Result<Vec<Draft>, IntakeError> {
+pub fn read(body: Body<'_>, rules: &Rules) -> Result<Intake, IntakeError> {
     let context = Context { rules, headers: body.headers, secret_header: body.secret_header };
     let bytes = encoding::unpack(body.bytes, body.content_encoding, rules.max_body)?;
-    let json = if form::is_form(body.content_type) { form::to_json(bytes, rules.max_body)? } else { bytes };
-    drafts(&json, &context)
+    let shaped = shape::to_json(bytes, body.content_type, &context)?;
+    let mut drafts = drafts(&shaped.json, &context)?;
+    if let Some(first) = drafts.first_mut() {
+        first.warnings.extend(shaped.warnings);
+    }
+    Ok(Intake { drafts, dropped: 0 })
 }
 
 fn drafts(json: &Bytes, context: &Context<'_>) -> Result<Vec<Draft>, IntakeError> {

@@ -90,7 +90,15 @@ pub(super) fn read_all(reader: &Reader, filter: &Filter) -> Vec<Incident> {
 }
 
 pub(super) fn draft(raw: &str) -> Draft {
-    Draft { name: "n".into(), kind: None, occurred: None, raw: Bytes::copy_from_slice(raw.as_bytes()), key: None, warnings: Vec::new() }
+    Draft {
+        name: "n".into(),
+        kind: None,
+        occurred: None,
+        raw: Bytes::copy_from_slice(raw.as_bytes()),
+        key: None,
+        fields: Vec::new(),
+        warnings: Vec::new(),
+    }
 }
 
 /// A draft with a duplication key.
@@ -105,6 +113,7 @@ pub(super) fn write(drafts: Vec<Draft>) -> Write {
         headers: r#"{"host":"h"}"#.into(),
         drafts,
         keep_samples: false,
+        duplicates_of: "a".into(),
         duplication_window: Duration::from_millis(DAY as u64),
     }
 }

@@ -113,6 +113,7 @@ impl Bench {
             headers: r#"{"host":"h"}"#.to_owned(),
             drafts,
             keep_samples: true,
+            duplicates_of: instance.into(),
             duplication_window: Duration::from_secs(60),
         };
         let receipt = self.store.lane().commit(Arc::new(write)).await.unwrap();
@@ -160,7 +161,15 @@ impl Bench {
 }
 
 fn draft(raw: &str) -> Draft {
-    Draft { name: "n".into(), kind: None, occurred: None, raw: Bytes::copy_from_slice(raw.as_bytes()), key: None, warnings: Vec::new() }
+    Draft {
+        name: "n".into(),
+        kind: None,
+        occurred: None,
+        raw: Bytes::copy_from_slice(raw.as_bytes()),
+        key: None,
+        fields: Vec::new(),
+        warnings: Vec::new(),
+    }
 }
 
 fn rejection() -> Rejection {

@@ -89,10 +89,11 @@ impl<'t> Insert<'t> {
     pub(super) fn request(&mut self, prepared: &Prepared) -> rusqlite::Result<Receipt> {
         let write = &*prepared.write;
         let instance = self.instance(&write.instance)?;
+        let memory = if write.duplicates_of == write.instance { instance } else { self.instance(&write.duplicates_of)? };
         let mut outcomes = Vec::with_capacity(write.drafts.len());
         let mut head = None;
         for (draft, content) in write.drafts.iter().zip(&prepared.contents) {
-            if let Some(duplicate) = self.duplicate(instance, draft, write)? {
+            if let Some(duplicate) = self.duplicate(memory, draft, write)? {
                 outcomes.push(duplicate);
                 continue;
             }
@@ -100,7 +101,7 @@ impl<'t> Insert<'t> {
             let seq = id.seq();
             head = head.or(Some(seq));
             if let Some(key) = &draft.key {
-                self.remember(instance, key, id, write)?;
+                self.remember(memory, key, id, write)?;
             }
             if write.keep_samples {
                 self.samples.entry(instance).or_default().push(seq);
@@ -119,11 +120,11 @@ impl<'t> Insert<'t> {
     }
 
     /// The first event with the same key, if it is inside the window; counts the repeat.
-    fn duplicate(&mut self, instance: i64, draft: &Draft, write: &Write) -> rusqlite::Result<Option<Outcome>> {
+    fn duplicate(&mut self, memory: i64, draft: &Draft, write: &Write) -> rusqlite::Result<Option<Outcome>> {
         let Some(key) = &draft.key else { return Ok(None) };
         let found = self
             .first
-            .query_row(params![instance, key], |row| Ok((Seq(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned(), Timestamp(row.get(2)?))));
+            .query_row(params![memory, key], |row| Ok((Seq(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned(), Timestamp(row.get(2)?))));
         let Some((seq, tail, created)) = found.optional()? else { return Ok(None) };
         if end_of_window(created, write) <= self.now.0 {
             return Ok(None);
@@ -132,9 +133,9 @@ impl<'t> Insert<'t> {
         Ok(Some(Outcome::Duplicate { first: IncidentId::new(seq, tail), created }))
     }
 
-    fn remember(&mut self, instance: i64, key: &DuplicationKey, id: IncidentId, write: &Write) -> rusqlite::Result<()> {
+    fn remember(&mut self, memory: i64, key: &DuplicationKey, id: IncidentId, write: &Write) -> rusqlite::Result<()> {
         let expires = end_of_window(self.now, write);
-        self.remember.execute(params![instance, key, id.seq().0, id.tail().cast_signed(), self.now.0, expires]).map(drop)
+        self.remember.execute(params![memory, key, id.seq().0, id.tail().cast_signed(), self.now.0, expires]).map(drop)
     }
 
     /// Stores one incident; `head` is the row that has the request's headers already.

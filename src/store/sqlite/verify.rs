@@ -21,7 +21,7 @@ const REFERENCES: [(&str, &str); 3] = [
     (
         "duplication keys contradict their incident",
         "SELECT count(*) FROM duplicate d JOIN incident i ON i.seq = d.seq
-         WHERE i.tail <> d.tail OR i.created <> d.created OR i.instance <> d.instance",
+         WHERE i.tail <> d.tail OR i.created <> d.created",
     ),
     ("repeat counts belong to no incident", "SELECT count(*) FROM repeat WHERE seq NOT IN (SELECT seq FROM incident)"),
     ("samples belong to no incident", "SELECT count(*) FROM sample WHERE seq NOT IN (SELECT seq FROM incident)"),
