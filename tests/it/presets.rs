@@ -141,6 +141,9 @@ fn alter_signed(signature: &Signature, with: &mut dyn FnMut(&str, &dyn Fn(&mut R
         with(&format!("no {name}"), &|request| request.remove(name));
         with(&format!("two {name}"), &|request| request.headers.push(((*name).to_owned(), request.header(name).to_owned())));
     }
+    for text in signature.covers_text {
+        with(&format!("another {text}"), &|request| request.body = request.body.replace(text, &format!("1{text}")));
+    }
     match signature.header {
         Some(header) => {
             with("no signature", &|request| request.remove(header));
