@@ -111,7 +111,7 @@ fn alterations(case: &Case) -> Vec<(String, Request)> {
         Proof::Path => {
             with("no token", &|request| request.path.truncate(request.path.rfind('/').unwrap()));
             with("the token as a query", &|request| request.path = request.path.replace(&format!("/{}", case::TOKEN), &format!("?token={}", case::TOKEN)));
-            with("a part of the token", &|request| drop(request.path.pop()));
+            with("a part of the token", &|request| request.path.truncate(request.path.len() - 1));
         }
         Proof::Equal => {
             with("no secret", &|request| remove_secret(request));
@@ -129,7 +129,7 @@ fn remove_secret(request: &mut Request) {
 
 fn alter_signed(signature: &Signature, with: &mut dyn FnMut(&str, &dyn Fn(&mut Request))) {
     if signature.covers_body {
-        with("a byte less", &|request| drop(request.body.pop()));
+        with("a byte less", &|request| request.body.truncate(request.body.len() - 1));
         with("a byte more", &|request| request.body.push('\n'));
         with("another byte", &|request| request.body = other_digit(&request.body));
     }
@@ -141,12 +141,18 @@ fn alter_signed(signature: &Signature, with: &mut dyn FnMut(&str, &dyn Fn(&mut R
         with(&format!("no {name}"), &|request| request.remove(name));
         with(&format!("two {name}"), &|request| request.headers.push(((*name).to_owned(), request.header(name).to_owned())));
     }
+    for text in signature.covers_text {
+        with(&format!("another {text}"), &|request| request.body = request.body.replace(text, &format!("1{text}")));
+    }
     match signature.header {
         Some(header) => {
             with("no signature", &|request| request.remove(header));
             with("an empty signature", &|request| request.set(header, ""));
             with("another signature", &|request| request.set(header, &other_end(request.header(header))));
-            with("half a signature", &|request| request.set(header, &request.header(header)[..request.header(header).len() / 2]));
+            with("half a signature", &|request| {
+                let whole = request.header(header).to_owned();
+                request.set(header, &whole[..whole.len() / 2]);
+            });
             with("two signatures", &|request| request.headers.push((header.to_owned(), request.header(header).to_owned())));
         }
         None => {

@@ -71,6 +71,8 @@ pub(super) struct Signature {
     pub(super) covers_url: bool,
     /// Headers that are signed.
     pub(super) covers: &'static [&'static str],
+    /// Text of the body that is signed, where not all of it is.
+    pub(super) covers_text: &'static [&'static str],
 }
 
 /// How a sender writes the time.
@@ -190,6 +192,7 @@ impl Proof {
             covers_body: true,
             covers_url: false,
             covers: &[],
+            covers_text: &[],
         }
     }
 
@@ -229,8 +232,9 @@ impl Signature {
         self
     }
 
-    pub(super) fn in_body(mut self) -> Self {
-        self.header = None;
+    /// It is in the body, and of the rest only this is signed.
+    pub(super) fn in_body(mut self, covers: &'static [&'static str]) -> Self {
+        (self.header, self.covers_body, self.covers_text) = (None, false, covers);
         self
     }
 }

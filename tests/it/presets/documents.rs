@@ -8,6 +8,7 @@ use hookgate::config::Config;
 use tempfile::TempDir;
 
 use super::cases;
+use super::signing::Scheme;
 
 const GUIDE: &str = include_str!("../../../docs/senders.md");
 
@@ -75,15 +76,14 @@ fn examples_of_the_guide_work_as_pasted() {
 /// A secret of the environment becomes one that is there, of the kind that its name calls for.
 fn with_secrets(example: &str) -> String {
     let unindented: String = example.lines().map(|line| format!("{}\n", line.trim_start())).collect();
+    let public_key = Scheme::P256.configured("somebody's");
     let mut pieces = unindented.split("{ env = \"");
     let mut text = pieces.next().unwrap().to_owned();
     for piece in pieces {
         let (name, rest) = piece.split_once("\" }").unwrap();
         let secret = match name {
             "CLERK_SIGNING_SECRET" | "SVIX_SIGNING_SECRET" => "whsec_c2VjcmV0LW9mLXNvbWVib2R5LWVsc2U=",
-            "SENDGRID_PUBLIC_KEY" => {
-                "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q=="
-            }
+            "SENDGRID_PUBLIC_KEY" => public_key.as_str(),
             _ => "0123456789abcdef0123456789abcdef",
         };
         text.push_str(&format!("\"{secret}\"{rest}"));

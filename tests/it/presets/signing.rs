@@ -6,12 +6,11 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use ed25519_dalek::Signer as _;
 use hmac::{Hmac, KeyInit, Mac};
-use p256::ecdsa::signature::Signer as _;
 use p256::pkcs8::EncodePublicKey;
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::signature::SignatureEncoding;
 use rsa::traits::{PrivateKeyParts, PublicKeyParts};
-use rsa::{RsaPrivateKey, pkcs1v15};
+use rsa::{PrivateKey, pkcs1v15};
 use serde_json::json;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
@@ -93,12 +92,12 @@ fn p256(seed: &str) -> p256::ecdsa::SigningKey {
 pub(super) const OURS: &str = "ours";
 
 /// The key that tests/it/keys/rsa.crt certifies.
-static RSA: LazyLock<RsaPrivateKey> = LazyLock::new(|| RsaPrivateKey::from_pkcs1_pem(include_str!("../keys/rsa.pkcs1.key")).unwrap());
+static RSA: LazyLock<PrivateKey> = LazyLock::new(|| PrivateKey::from_pkcs1_pem(include_str!("../keys/rsa.pkcs1.key")).unwrap());
 
 /// A key of somebody else, as long: the same primes with another exponent.
-static OTHER_RSA: LazyLock<RsaPrivateKey> = LazyLock::new(|| {
+static OTHER_RSA: LazyLock<PrivateKey> = LazyLock::new(|| {
     let [p, q] = RSA.primes() else { panic!("two primes") };
-    RsaPrivateKey::from_p_q(p.clone(), q.clone(), 257u32.into()).unwrap()
+    PrivateKey::from_p_q(p.as_ref().clone(), q.as_ref().clone(), 257u32.into()).unwrap()
 });
 
 fn rsa(key: &str, text: &str) -> Vec<u8> {
