@@ -26,4 +26,5 @@ pub mod metrics;
 pub mod party;
 pub mod rejections;
 pub mod secret;
+pub mod senders;
 pub mod store;

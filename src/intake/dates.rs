@@ -10,7 +10,7 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, SecondsFormat, TimeDelta,
 /// - `08`, `08:00`, `0800`, `08:00:00`, `080000`; after seconds `.` or `,` and any number of digits; `24:00` ends the day;
 ///   a leap second `:60` counts as the first of the next minute, as Unix time has it
 /// - `Z`, `z`, `UTC`, `GMT`, `+02:00`, `+0200`, `+02` (`-` or U+2212 alike), a space before it or not; none is UTC
-pub(super) fn to_utc(text: &str) -> Option<String> {
+pub(crate) fn to_utc(text: &str) -> Option<String> {
     let mut rest = Rest(text.trim());
     let date = rest.date()?;
     let mut since_midnight = TimeDelta::zero();

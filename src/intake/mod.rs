@@ -7,7 +7,7 @@
 //! What was sent is kept to the byte: a draft's `raw` is a slice of the body it came in. Nothing is built of a body but the
 //! drafts themselves, so that intake costs at most one more copy of it, whatever a sender makes up.
 
-mod dates;
+pub(crate) mod dates;
 mod encoding;
 mod error;
 mod event;

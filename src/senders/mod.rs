@@ -1,0 +1,3 @@
+//! What is known about third-party senders, and how to tell that a request comes from one.
+
+pub mod signature;
