@@ -130,7 +130,7 @@ impl Format {
     }
 
     /// Of the parts beside the signature.
-    fn names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.items.iter().flat_map(Item::holes).filter(|hole| !matches!(*hole, "sig" | "algorithm"))
     }
 

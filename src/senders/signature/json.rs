@@ -29,11 +29,6 @@ enum Step {
 }
 
 impl JsonPath {
-    /// The member `name` of the body itself.
-    pub(super) fn member(name: &str) -> Self {
-        Self(vec![Step::Member(name.to_owned())])
-    }
-
     /// Whether it may name several values.
     pub(super) fn is_plural(&self) -> bool {
         self.0.contains(&Step::Each)

@@ -141,7 +141,9 @@ pub enum Cause {
     #[error("it would be right without the whitespace around the secret")]
     SecretHasSpace,
     /// Something on the way added or the sender forgot the end of the last line.
-    #[error("it is right for the body without its last line's end: a tool in between added it (curl: use --data-binary, or printf instead of echo)")]
+    #[error(
+        "it is right for the body without its last line's end: a tool in between added it (curl: use --data-binary, or printf instead of echo)"
+    )]
     NewlineAdded,
     /// Something on the way cut the end of the last line.
     #[error("it is right for the body with a line's end after it: something in between removed that")]
@@ -227,7 +229,10 @@ impl fmt::Display for Clock {
             let seconds = seconds.unsigned_abs();
             write!(f, "made {seconds} s in the future, and {tolerance} s are allowed: one of the two clocks is off")
         } else {
-            write!(f, "made {seconds} s ago, and {tolerance} s are allowed: a clock is off, or the sender repeats what it signed before (tolerance)")
+            write!(
+                f,
+                "made {seconds} s ago, and {tolerance} s are allowed: a clock is off, or the sender repeats what it signed before (tolerance)"
+            )
         }
     }
 }
