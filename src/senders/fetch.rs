@@ -42,6 +42,7 @@ pub(crate) struct Fetcher {
     is_allowed: fn(&str) -> bool,
     reach: Reach,
     tls: Arc<ClientConfig>,
+    patience: Duration,
     budget: Mutex<Budget>,
 }
 
@@ -85,15 +86,15 @@ impl Fetcher {
     /// For the hosts, in lower case, that `is_allowed` accepts.
     pub(crate) fn new(is_allowed: fn(&str) -> bool) -> Self {
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        Self::with(is_allowed, Reach::Public, roots)
+        Self::with(is_allowed, Reach::Public, roots, PATIENCE)
     }
 
-    fn with(is_allowed: fn(&str) -> bool, reach: Reach, roots: RootCertStore) -> Self {
+    fn with(is_allowed: fn(&str) -> bool, reach: Reach, roots: RootCertStore, patience: Duration) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let mut tls = builder.expect("ring speaks TLS 1.2 and 1.3").with_root_certificates(roots).with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { is_allowed, reach, tls: Arc::new(tls), budget: Mutex::new(Budget::new(Instant::now())) }
+        Self { is_allowed, reach, tls: Arc::new(tls), patience, budget: Mutex::new(Budget::new(Instant::now())) }
     }
 
     /// The file at `uri`. Must be called inside a tokio runtime with time.
@@ -103,7 +104,7 @@ impl Fetcher {
         if !self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
             return Err(FetchError::Busy);
         }
-        tokio::time::timeout(PATIENCE, self.exchange(host, uri)).await.unwrap_or(Err(FetchError::Timeout))
+        tokio::time::timeout(self.patience, self.exchange(host, uri)).await.unwrap_or(Err(FetchError::Timeout))
     }
 
     async fn exchange(&self, host: &str, uri: &Uri) -> Result<Bytes, FetchError> {

@@ -2,6 +2,7 @@
 
 mod asymmetric;
 mod causes;
+mod fetched;
 mod groups;
 mod known_answers;
 mod mistakes;
