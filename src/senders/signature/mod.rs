@@ -46,7 +46,7 @@ use build::{Material, build};
 pub use format::Format;
 pub use json::JsonPath;
 pub use notation::InvalidNotation;
-pub use refusal::{Cause, Fault, KeyFault, SignatureRefusal};
+pub use refusal::{Cause, Fault, KeyFault, SignatureRefusal, UrlFault};
 pub use spec::{Algorithm, Encoding, InvalidSignatureSpec, KeySource, Place, Scheme, SecretEncoding, SignatureSpec};
 pub use template::Template;
 pub use timestamp::{TimestampFormat, TimestampPlace};
