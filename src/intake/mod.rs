@@ -8,10 +8,7 @@
 //! body but the drafts themselves. Other shapes become JSON first, within the limit of bodies; what each may cost is in
 //! docs/http.md.
 
-mod accept;
-mod cloudevents;
-mod content;
-pub mod dates;
+pub(crate) mod dates;
 mod encoding;
 mod error;
 mod escapes;

@@ -56,7 +56,7 @@ fn ready(spec: SignatureSpec, material: &Material<'_>) -> Result<Vec<(Alternativ
         Scheme::Sns => return Ok(vec![(alternative(spec, Check::Sns(Sns::new(source)?)), Vec::new())]),
         Scheme::Jwt => {
             let url = url.map(|url| url.with_query(None));
-            let jwt = Jwt::new(secrets, url.as_deref(), source)?;
+            let jwt = Jwt::new(secrets, spec.secret_encoding, url.as_deref(), source)?;
             return Ok(vec![(alternative(spec, Check::Jwt(jwt)), every)]);
         }
         _ if secrets.is_empty() => return Ok(Vec::new()),

@@ -222,7 +222,7 @@ pub enum InvalidSignatureSpec {
     #[error("there is no {0} in it")]
     Keys(&'static str),
     /// Google signs tokens for everybody.
-    #[error("service_accounts must say who the sender is: Google signs tokens for everybody")]
+    #[error("service_account must say who the sender is: Google signs tokens for everybody")]
     NoEmail,
     /// Tokens for other receivers would be accepted.
     #[error("audience is needed, or public_url if the audience is the address")]
@@ -243,7 +243,7 @@ impl InvalidSignatureSpec {
             Self::Secret => "signature.signed",
             Self::Prefix => "signature.format",
             Self::NoKeys | Self::Keys(_) => "keys",
-            Self::NoEmail => "service_accounts",
+            Self::NoEmail => "service_account",
             Self::NoAudience => "audience",
         }
     }
