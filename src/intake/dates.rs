@@ -13,7 +13,7 @@ pub(super) const UNSET: &str = "0001-01-01T00:00:00Z";
 /// - `08`, `08:00`, `0800`, `08:00:00`, `080000`; after seconds `.` or `,` and any number of digits; `24:00` ends the day;
 ///   a leap second `:60` counts as the first of the next minute, as Unix time has it
 /// - `Z`, `z`, `UTC`, `GMT`, `+02:00`, `+0200`, `+02` (`-` or U+2212 alike), a space before it or not; none is UTC
-pub(crate) fn to_utc(text: &str) -> Option<String> {
+pub fn to_utc(text: &str) -> Option<String> {
     let mut rest = Rest(text.trim());
     let date = rest.date()?;
     let mut since_midnight = TimeDelta::zero();

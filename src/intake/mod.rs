@@ -8,7 +8,10 @@
 //! body but the drafts themselves. Other shapes become JSON first, within the limit of bodies; what each may cost is in
 //! docs/http.md.
 
-pub(crate) mod dates;
+mod accept;
+mod cloudevents;
+mod content;
+pub mod dates;
 mod encoding;
 mod error;
 mod escapes;

@@ -151,6 +151,9 @@ pub enum Cause {
     /// Another address was signed.
     #[error("it was made for another address, {0}: set public_url to what the sender posts to")]
     Url(UrlFault),
+    /// Nothing to compare with.
+    #[error("it covers the address that the sender posts to, and nobody said what that is: set public_url")]
+    NoUrl,
     /// The value is not the secret.
     #[error("the value is not the secret; check it in the sender's settings, surrounding quotes and prefixes included")]
     NotEqual,

@@ -55,6 +55,13 @@ impl Default for SignatureSpec {
     }
 }
 
+impl SignatureSpec {
+    /// Whether it covers the address that the sender posts to.
+    pub(super) fn needs_url(&self) -> bool {
+        self.signed.has_url() || self.scheme == Scheme::Twilio
+    }
+}
+
 /// How a signature is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
