@@ -110,7 +110,9 @@ fn alterations(case: &Case) -> Vec<(String, Request)> {
         Proof::Header(name) => with("no header", &|request| request.remove(name)),
         Proof::Path => {
             with("no token", &|request| request.path.truncate(request.path.rfind('/').unwrap()));
-            with("the token as a query", &|request| request.path = request.path.replace(&format!("/{}", case::TOKEN), &format!("?token={}", case::TOKEN)));
+            with("the token as a query", &|request| {
+                request.path = request.path.replace(&format!("/{}", case::TOKEN), &format!("?token={}", case::TOKEN))
+            });
             with("a part of the token", &|request| request.path.truncate(request.path.len() - 1));
         }
         Proof::Equal => {
@@ -213,7 +215,10 @@ fn a_token_of_googles_for_somebody_else_does_not_get_in() {
         ("another account", with(|_, _| cases::claims(cases::AUDIENCE, "other@example.iam.gserviceaccount.com", now() + 60))),
         ("expired", with(|_, _| cases::claims(cases::AUDIENCE, cases::ACCOUNT, now() - 3600))),
         ("an unverified address", with(|_, _| cases::claims(cases::AUDIENCE, cases::ACCOUNT, now() + 60).replace("true", "false"))),
-        ("another issuer", with(|_, _| cases::claims(cases::AUDIENCE, cases::ACCOUNT, now() + 60).replace("accounts.google", "accounts.example"))),
+        (
+            "another issuer",
+            with(|_, _| cases::claims(cases::AUDIENCE, cases::ACCOUNT, now() + 60).replace("accounts.google", "accounts.example")),
+        ),
     ] {
         expect(&case.request().post(&gateway), 401, what).unwrap();
     }

@@ -112,7 +112,12 @@ impl Case {
         self
     }
 
-    pub(super) fn becomes(mut self, name: &'static str, kind: impl Into<Option<&'static str>>, occurred: impl Into<Option<&'static str>>) -> Self {
+    pub(super) fn becomes(
+        mut self,
+        name: &'static str,
+        kind: impl Into<Option<&'static str>>,
+        occurred: impl Into<Option<&'static str>>,
+    ) -> Self {
         self.incidents.push((name, kind.into(), occurred.into()));
         self
     }

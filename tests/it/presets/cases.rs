@@ -15,33 +15,44 @@ pub(super) fn all() -> Vec<Case> {
 
 fn unsigned() -> Vec<Case> {
     vec![
-        Case::of("xsoar", Proof::Basic)
-            .with_keys("duplication_key = [\"incidentId\"]")
-            .becomes("Suspicious sign-in", "Access", "2026-02-11T08:14:03Z"),
-        Case::of("d3", Proof::Header("d3key"))
-            .with_keys("duplication_key = [\"incidentNumber\"]")
-            .becomes("Playbook finished: isolate host", "Playbook result", "2026-02-11T11:30:09Z"),
+        Case::of("xsoar", Proof::Basic).with_keys("duplication_key = [\"incidentId\"]").becomes(
+            "Suspicious sign-in",
+            "Access",
+            "2026-02-11T08:14:03Z",
+        ),
+        Case::of("d3", Proof::Header("d3key")).with_keys("duplication_key = [\"incidentNumber\"]").becomes(
+            "Playbook finished: isolate host",
+            "Playbook result",
+            "2026-02-11T11:30:09Z",
+        ),
         Case::of("responsys", Proof::Basic)
             .becomes("EMAIL_BOUNCED: Winter_Newsletter: ines.moreau@mail.example", "EMAIL_BOUNCED", None)
             .becomes("EMAIL_CLICKED: Winter_Newsletter: 90177", "EMAIL_CLICKED", None),
-        Case::of("adobe-reactor", Proof::Path).becomes("rule.created: Checkout: purchase event", "rule.created", "2026-02-11T10:16:02.583Z"),
+        Case::of("adobe-reactor", Proof::Path).becomes(
+            "rule.created: Checkout: purchase event",
+            "rule.created",
+            "2026-02-11T10:16:02.583Z",
+        ),
         Case::of("defensx", Proof::Path).becomes("Agent.Create: ACCT-LT-0412", "Agent.Create", "2026-02-11T10:15:30Z"),
         Case::of("google-forms", Proof::Basic).becomes("Lost laptop at Lyon airport", "Lost device", "2026-02-11T13:21:47.930Z"),
     ]
 }
 
 fn standard() -> Vec<Case> {
-    let by_webhook_id = |request: &Request, _: &str| {
-        format!("{}.{}.{}", request.header("webhook-id"), request.header("webhook-timestamp"), request.body)
-    };
+    let by_webhook_id =
+        |request: &Request, _: &str| format!("{}.{}.{}", request.header("webhook-id"), request.header("webhook-timestamp"), request.body);
     let by_svix_id =
         |request: &Request, _: &str| format!("{}.{}.{}", request.header("svix-id"), request.header("svix-timestamp"), request.body);
-    let webhook = Proof::signature(Scheme::Whsec, "webhook-signature", by_webhook_id)
-        .at(Spelling::Seconds, &["webhook-id", "webhook-timestamp"]);
+    let webhook =
+        Proof::signature(Scheme::Whsec, "webhook-signature", by_webhook_id).at(Spelling::Seconds, &["webhook-id", "webhook-timestamp"]);
     let svix = Proof::signature(Scheme::Whsec, "svix-signature", by_svix_id).at(Spelling::Seconds, &["svix-id", "svix-timestamp"]);
     let public = Signature { scheme: Scheme::Ed25519, key: "ours", other_key: "another's", ..webhook.clone() };
     vec![
-        Case::of("standard-webhooks", Proof::Signature(webhook.clone())).becomes("invoice.paid: inv_48210", "invoice.paid", "2026-02-11T12:40:17.204Z"),
+        Case::of("standard-webhooks", Proof::Signature(webhook.clone())).becomes(
+            "invoice.paid: inv_48210",
+            "invoice.paid",
+            "2026-02-11T12:40:17.204Z",
+        ),
         Case::of("standard-webhooks", Proof::Signature(public))
             .called("standard-webhooks-ed25519", |request| request.replace("v1,{signature}", "v1a,{signature}"))
             .becomes("invoice.paid: inv_48210", "invoice.paid", "2026-02-11T12:40:17.204Z"),
@@ -49,9 +60,11 @@ fn standard() -> Vec<Case> {
             .called("standard-webhooks-rotating", |request| request.replace("v1,{signature}", "v2,AAAA v1,AAAA v1,{signature}"))
             .becomes("invoice.paid: inv_48210", "invoice.paid", "2026-02-11T12:40:17.204Z"),
         Case::of("standard-webhooks", Proof::Signature(webhook.clone()))
-            .called("standard-webhooks-array", |request| request.body = r#"[{"type":"a.b","n":1},{"type":"a.b","n":2}]"#.into())
-            .becomes("a.b", "a.b", None)
-            .becomes("a.b", "a.b", None),
+            .called("standard-webhooks-array", |request| {
+                request.body = r#"[{"type":"a.b","timestamp":1770804930},{"type":"a.b","timestamp":1770804931}]"#.into()
+            })
+            .becomes("a.b", "a.b", "2026-02-11T10:15:30Z")
+            .becomes("a.b", "a.b", "2026-02-11T10:15:31Z"),
         Case::of("svix", Proof::Signature(svix)).becomes("user.created: user_9f27", "user.created", "2026-02-11T12:41:55Z"),
         Case::of("svix", Proof::Signature(webhook.clone()))
             .called("svix-white-label", |request| {
@@ -88,7 +101,8 @@ fn forges() -> Vec<Case> {
         Case::of("github", Proof::of_body(Scheme::Sha256Hex, "x-hub-signature-256"))
             .called("github-ping", |request| {
                 request.set("x-github-event", "ping");
-                request.body = r#"{"zen":"Design for failure.","hook_id":401928374,"repository":{"full_name":"octo-example/facilities"}}"#.into();
+                request.body =
+                    r#"{"zen":"Design for failure.","hook_id":401928374,"repository":{"full_name":"octo-example/facilities"}}"#.into();
             })
             .becomes("ping: octo-example/facilities", "ping", None),
         Case::of("gitlab", Proof::Equal).becomes(
@@ -99,7 +113,7 @@ fn forges() -> Vec<Case> {
         Case::of("bitbucket", Proof::of_body(Scheme::Sha256Hex, "x-hub-signature")).becomes(
             "pullrequest:created: billing-team/invoices: Add the invoice export",
             "pullrequest:created",
-            "2026-02-11T13:02:44.108Z",
+            "2026-02-11T13:02:44.108392Z",
         ),
         Case::of("jira", Proof::of_body(Scheme::Sha256Hex, "x-hub-signature")).becomes(
             "jira:issue_updated: OPS-12: Certificate expires next week",
@@ -109,7 +123,11 @@ fn forges() -> Vec<Case> {
         Case::of("jira", Proof::of_body(Scheme::Sha512Hex, "x-hub-signature"))
             .called("jira-sha512", |request| request.replace("sha256=", "sha512="))
             .becomes("jira:issue_updated: OPS-12: Certificate expires next week", "jira:issue_updated", "2026-02-11T13:06:03.874Z"),
-        Case::of("linear", Proof::Signature(linear)).becomes("Issue.create: OPS-57: Rotate the signing keys", "Issue.create", "2026-02-11T13:24:18.733Z"),
+        Case::of("linear", Proof::Signature(linear)).becomes(
+            "Issue.create: OPS-57: Rotate the signing keys",
+            "Issue.create",
+            "2026-02-11T13:24:18.733Z",
+        ),
     ]
 }
 
@@ -134,14 +152,23 @@ fn services() -> Vec<Case> {
     .at(Spelling::Seconds, &[])
     .in_body(&["3f9c1b7a0d24e6852b6d0f4a7c1e4a938d5f9e3c1b7a0d24aa"]);
     vec![
-        Case::of("slack", Proof::Signature(slack.clone())).becomes("app_mention: Where is the runbook?", "app_mention", "2026-02-11T13:08:21Z"),
+        Case::of("slack", Proof::Signature(slack.clone())).becomes(
+            "app_mention: Where is the runbook?",
+            "app_mention",
+            "2026-02-11T13:08:21Z",
+        ),
         Case::of("slack", Proof::Signature(slack))
             .called("slack-command", |request| {
                 request.set("content-type", "application/x-www-form-urlencoded");
-                request.body = "command=%2Fincident&text=printer+on+fire&user_name=sam&trigger_id=13345224609.738474920.8088930838d8".into();
+                request.body =
+                    "command=%2Fincident&text=printer+on+fire&user_name=sam&trigger_id=13345224609.738474920.8088930838d8".into();
             })
             .becomes("/incident: printer on fire", "/incident", None),
-        Case::of("stripe", Proof::Signature(stripe)).becomes("charge.dispute.created: du_1QexampleEf56", "charge.dispute.created", "2026-02-11T13:10:20Z"),
+        Case::of("stripe", Proof::Signature(stripe)).becomes(
+            "charge.dispute.created: du_1QexampleEf56",
+            "charge.dispute.created",
+            "2026-02-11T13:10:20Z",
+        ),
         Case::of("pagerduty", Proof::of_body(Scheme::Sha256Hex, "x-pagerduty-signature")).becomes(
             "incident.triggered: Disk almost full on db-1",
             "incident.triggered",
@@ -152,11 +179,15 @@ fn services() -> Vec<Case> {
             "form_response",
             "2026-02-11T13:20:55Z",
         ),
-        Case::of("zoom", Proof::Signature(zoom)).becomes("meeting.started: Weekly security review", "meeting.started", "2026-02-11T13:25:04.218Z"),
+        Case::of("zoom", Proof::Signature(zoom)).becomes(
+            "meeting.started: Weekly security review",
+            "meeting.started",
+            "2026-02-11T13:25:04.218Z",
+        ),
         Case::of("dropbox", Proof::of_body(Scheme::Sha256Hex, "x-dropbox-signature"))
             .becomes("Dropbox: files changed in 2 account(s)", "list_folder", None)
             .repeats_as(Again::Another),
-        Case::of("mailgun", Proof::Signature(mailgun)).becomes("failed: ines@example.com", "failed", "2026-02-11T14:12:33.418Z"),
+        Case::of("mailgun", Proof::Signature(mailgun)).becomes("failed: ines@example.com", "failed", "2026-02-11T14:12:33.418812Z"),
     ]
 }
 
@@ -171,7 +202,8 @@ fn customers() -> Vec<Case> {
     .at(Spelling::Milliseconds, &["x-hubspot-request-timestamp"])
     .with_url();
     let v1 = Proof::signature(Scheme::PlainSha256, "x-hubspot-signature", |request, key| format!("{key}{}", request.body));
-    let v2 = Proof::signature(Scheme::PlainSha256, "x-hubspot-signature", |request, key| format!("{key}POST{URL}{}", request.body)).with_url();
+    let v2 =
+        Proof::signature(Scheme::PlainSha256, "x-hubspot-signature", |request, key| format!("{key}POST{URL}{}", request.body)).with_url();
     let hubspots = |case: Case| {
         case.with_keys(&format!("public_url = \"{URL}\""))
             .becomes("contact.propertyChange: 512: lifecyclestage", "contact.propertyChange", "2026-02-11T13:32:40.123Z")
@@ -185,9 +217,13 @@ fn customers() -> Vec<Case> {
         Case::of("shopify", Proof::of_body(Scheme::Sha256Base64, "x-shopify-hmac-sha256")).becomes(
             "orders/create: #1042: teapots.example.com",
             "orders/create",
-            "2026-02-11T13:12:29.482Z",
+            "2026-02-11T13:12:29.482160371Z",
         ),
-        Case::of("zendesk", Proof::Signature(zendesk.clone())).becomes("ticket.created: Cannot open the vault", "ticket.created", "2026-02-11T13:28:40.167Z"),
+        Case::of("zendesk", Proof::Signature(zendesk.clone())).becomes(
+            "ticket.created: Cannot open the vault",
+            "ticket.created",
+            "2026-02-11T13:28:40.167Z",
+        ),
         Case::of("zendesk", Proof::Signature(zendesk))
             .called("zendesk-trigger", |request| {
                 request.method = "PUT".into();
@@ -255,17 +291,28 @@ fn clouds() -> Vec<Case> {
         let fields = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
         fields.iter().map(|name| format!("{name}\n{}\n", message[*name].as_str().unwrap())).collect()
     })
-    .in_body(&["Threshold crossed", "6c2f1a7e-90b4-5d38-8e61-4a7c3b9d0f52", "EU (Ireland)", "41.870Z", "billing-alarms\"", "Notification\""]);
+    .in_body(&[
+        "Threshold crossed",
+        "6c2f1a7e-90b4-5d38-8e61-4a7c3b9d0f52",
+        "EU (Ireland)",
+        "41.870Z",
+        "billing-alarms\"",
+        "Notification\"",
+    ]);
     let pubsub = Proof::signature(Scheme::Jwt, "authorization", |_, _| claims(AUDIENCE, ACCOUNT, now() + 3540)).without_body();
     vec![
         Case::of("microsoft-graph", Proof::Equal).becomes("updated: Users/3d9c0a1e/Messages/AAMkExample", "Message.updated", None),
         Case::of("azure-event-grid", Proof::Path).becomes(
             "Microsoft.Storage.BlobCreated: /blobServices/default/containers/inbox/blobs/report.pdf",
             "Microsoft.Storage.BlobCreated",
-            "2026-02-11T13:51:47.384Z",
+            "2026-02-11T13:51:47.384219600Z",
         ),
-        Case::of("azure-monitor", Proof::Path).becomes("Fired: CPU above 90 % on vm-billing-1", "Sev2", "2026-02-11T13:54:30.112Z"),
-        Case::of("cloudevents", Proof::Basic).becomes("com.example.scan.finished: 198.51.100.0/24", "com.example.scan.finished", "2026-02-11T13:58:12Z"),
+        Case::of("azure-monitor", Proof::Path).becomes("Fired: CPU above 90 % on vm-billing-1", "Sev2", "2026-02-11T13:54:30.112943Z"),
+        Case::of("cloudevents", Proof::Basic).becomes(
+            "com.example.scan.finished: 198.51.100.0/24",
+            "com.example.scan.finished",
+            "2026-02-11T13:58:12Z",
+        ),
         Case::of("aws-sns", Proof::Signature(sns)).with_keys("keys = \"sns.pem\"").becomes(
             "ALARM: \"queue-depth\" in EU (Ireland)",
             "billing-alarms",
@@ -308,9 +355,11 @@ fn messengers() -> Vec<Case> {
             "tweet_create_events",
             "2026-02-11T13:36:52.345Z",
         ),
-        Case::of("sendgrid", Proof::Signature(sendgrid))
-            .becomes("bounce: ines@example.com", "bounce", "2026-02-11T14:08:55Z")
-            .becomes("delivered: lee@example.com", "delivered", "2026-02-11T14:08:56Z"),
+        Case::of("sendgrid", Proof::Signature(sendgrid)).becomes("bounce: ines@example.com", "bounce", "2026-02-11T14:08:55Z").becomes(
+            "delivered: lee@example.com",
+            "delivered",
+            "2026-02-11T14:08:56Z",
+        ),
         Case::of("twilio", Proof::Signature(twilio)).with_keys(&format!("public_url = \"{URL}\"")).becomes(
             "message delivered: +15550100100 to +15550100199",
             "message.delivered",

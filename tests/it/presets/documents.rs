@@ -34,7 +34,8 @@ fn every_preset_has_a_test_a_sample_and_its_row_in_the_guide() {
         assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(&sample).is_file(), "no {sample}");
         let about = |key: &str| preset["sender"][key].as_str().unwrap();
         let handshakes = preset.get("handshake").and_then(toml::Value::as_array);
-        let handshakes = handshakes.map_or_else(|| "–".to_owned(), |all| all.iter().map(|one| one.as_str().unwrap()).collect::<Vec<_>>().join(", "));
+        let handshakes =
+            handshakes.map_or_else(|| "–".to_owned(), |all| all.iter().map(|one| one.as_str().unwrap()).collect::<Vec<_>>().join(", "));
         let row = format!("| {} | {} | {handshakes} | {} |", about("verifies"), about("dedups"), about("confidence"));
         let found = GUIDE.lines().find(|line| line.starts_with(&format!("| [`{name}`](#"))).unwrap_or_else(|| panic!("no row for {name}"));
         assert!(found.ends_with(&row), "{name}:\n{found}\n{row}");
