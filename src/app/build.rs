@@ -102,8 +102,8 @@ impl Builder {
         let secrets = sender.signing.secrets.clone();
         Ok(Proof {
             path_token: sender.path_token.as_ref().map(|token| self.verifier.path_token(token)),
-            path_token_text: sender.path_token.clone(),
             signatures: sender.signing.verifier().map_err(|error| error.to_string())?,
+            awaits_secret: sender.signing.awaits_secret,
             handshakes: Handshakes::new(sender.handshake.clone(), secrets, sender.verify_token.clone()),
             confirms_subscriptions: sender.confirm_subscriptions,
             methods: sender.methods.clone(),

@@ -17,6 +17,7 @@ use crate::secret::Secret;
 use crate::senders::handshake::Handshake;
 use crate::senders::signature::{InvalidSignatureSpec, KeySource, Scheme, SignatureSpec, Signatures};
 
+
 /// A JWK set or a few certificates; a larger file is the wrong file.
 const MAX_KEYS_FILE: u64 = 1 << 20;
 /// 20 characters of base64 are 120 bits.
@@ -54,15 +55,17 @@ pub struct Signing {
     pub url: Option<String>,
     /// Keys that are nobody's secret.
     pub keys: KeySource,
+    /// The sender tells its secret only once it has verified the address, which has not happened yet.
+    pub awaits_secret: bool,
 }
 
 impl Signing {
-    /// What verifies requests; none if nothing is signed.
+    /// What verifies requests; none if nothing is signed, or nobody knows with what.
     ///
     /// # Errors
     /// If the parts do not fit each other.
     pub fn verifier(&self) -> Result<Option<Signatures>, InvalidSignatureSpec> {
-        if self.signatures.is_empty() {
+        if self.signatures.is_empty() || self.awaits_secret {
             return Ok(None);
         }
         Signatures::new(self.signatures.clone(), &self.secrets, self.url.clone(), self.keys.clone()).map(Some)
@@ -106,8 +109,9 @@ pub(super) fn read(section: &Section<'_>, layer: &Layer, preset: Option<Preset>,
             audience: section.take("audience", non_empty),
             emails: section.take_list("service_accounts", non_empty).into_iter().flatten().map(|(_, email)| email).collect(),
         },
+        awaits_secret: false,
     };
-    let sender = Sender {
+    let mut sender = Sender {
         preset: preset.as_ref().map(|preset| preset.name.clone()),
         public_url,
         path_token,
@@ -117,8 +121,22 @@ pub(super) fn read(section: &Section<'_>, layer: &Layer, preset: Option<Preset>,
         methods: preset.map_or_else(|| vec![Method::POST], |preset| preset.methods),
         signing,
     };
+    sender.signing.awaits_secret = awaits_secret(section, &sender);
     check(section, &sender);
     sender
+}
+
+/// Salesforce shows its key when a callback is made, and verifies the address at once: so there must be an instance without it.
+/// Something else than the signature must then keep strangers out.
+fn awaits_secret(section: &Section<'_>, sender: &Sender) -> bool {
+    let is_guarded = section.has("password") || section.has("path_token");
+    let awaits = sender.handshake.contains(&Handshake::SalesforceEns) && !section.has("secrets") && is_guarded;
+    let awaits = awaits && !sender.signing.signatures.is_empty();
+    if awaits {
+        let advice = "has no secrets yet: until they are set, the sender's verification is answered and events are refused";
+        section.context.warn(section.whole(), advice);
+    }
+    awaits
 }
 
 /// What lets this sender in besides a password; whether that is right was said elsewhere.

@@ -78,6 +78,8 @@ pub(super) enum Unproven {
     NeedlessToken,
     #[error("only a signed body tells who sends here, and this request has none: it is no event and no handshake of this sender")]
     Unsigned,
+    #[error("the sender signs its events, and there is no secret to verify them with: set secrets to the key that it showed")]
+    NoSecret,
     #[error("the body is a challenge that this gateway answered with its signature, not an event: somebody makes up events")]
     Challenge,
 }
@@ -88,6 +90,7 @@ impl Unproven {
             Self::NoToken => "path_token_missing",
             Self::WrongToken | Self::NeedlessToken => "path_token_wrong",
             Self::Unsigned => "unsigned",
+            Self::NoSecret => "signature_key",
             Self::Challenge => "signature_made_up",
         }
     }

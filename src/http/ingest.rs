@@ -120,7 +120,6 @@ impl Entrance {
         let (id, peer, method) = (passage.id.as_str(), passage.peer, &passage.head.method);
         let name = route::address(&passage.visit.door, path).map(|address| address.name).unwrap_or_default();
         let reason = refused.to_string();
-        let reason = instance.map_or(reason.clone(), |instance| instance.without_token(reason));
         if status.is_server_error() {
             tracing::error!(request_id = id, instance = name, %peer, %method, status = status.as_u16(), reason, "request refused");
         } else {

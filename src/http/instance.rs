@@ -12,7 +12,6 @@ use crate::activity::{Activity, Moment, Tally};
 use crate::auth::{Access, PathToken};
 use crate::intake::Rules;
 use crate::metrics::{InstanceLabel, Metrics, RequestLabels};
-use crate::secret::Secret;
 use crate::senders::handshake::{Handshake, Handshakes, Pending};
 use crate::senders::signature::Signatures;
 
@@ -82,10 +81,10 @@ pub type Waiting = Arc<Mutex<Option<Pending>>>;
 pub struct Proof {
     /// The last part of the address. Made by the same [`Verifier`](crate::auth::Verifier) that the [`Entrance`](super::Entrance) uses.
     pub path_token: Option<PathToken>,
-    /// The same as text: where somebody else's words could repeat it, it is cut out of them.
-    pub path_token_text: Option<Secret>,
     /// What a signature is verified with; none: nothing is signed.
     pub signatures: Option<Signatures>,
+    /// Requests are signed, but nobody knows yet with what: only a handshake may come.
+    pub awaits_secret: bool,
     /// The handshakes that are answered.
     pub handshakes: Handshakes,
     /// Whether subscriptions to SNS topics are confirmed without a person.
@@ -174,13 +173,5 @@ impl Instance {
     pub(super) fn is_secret(&self, name: &HeaderName) -> bool {
         let signatures = self.proof.signatures.iter();
         self.secret_header.as_ref() == Some(name) || signatures.flat_map(Signatures::secret_headers).any(|secret| secret == name)
-    }
-
-    /// `text` without the path token, should that be in it.
-    pub(super) fn without_token(&self, text: String) -> String {
-        match &self.proof.path_token_text {
-            Some(token) if text.contains(token.expose()) => text.replace(token.expose(), "…"),
-            _ => text,
-        }
     }
 }

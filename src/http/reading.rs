@@ -88,6 +88,10 @@ impl Received {
         let handshakes = &instance.proof.handshakes;
         let secret = match (proven, &instance.proof.signatures) {
             (Some(secret), _) => secret,
+            (None, None) if instance.proof.awaits_secret => {
+                let greeting = handshakes.of_unsigned_body(&self.bytes).ok_or(Unproven::NoSecret)?;
+                return Ok(Content::Greeting(greeting?));
+            }
             (None, None) => 0,
             (None, Some(signatures)) => match signatures.verify_now(&self.signed(), Timestamp::now()) {
                 Ok(secret) => secret,

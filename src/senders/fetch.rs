@@ -152,6 +152,14 @@ impl Fetcher {
     }
 }
 
+/// `sns.REGION.amazonaws.com`, or with `.cn` behind it. No port, no user: the whole authority is looked at.
+pub(crate) fn is_sns_host(host: &str) -> bool {
+    let host = host.strip_suffix(".cn").unwrap_or(host);
+    let region = host.strip_prefix("sns.").and_then(|rest| rest.strip_suffix(".amazonaws.com"));
+    let is_region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    region.is_some_and(|region| region.len() >= 3 && region.bytes().all(is_region))
+}
+
 /// Tries that are left.
 struct Budget {
     left: u32,

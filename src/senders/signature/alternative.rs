@@ -34,6 +34,9 @@ pub(super) enum Check {
 impl Alternative {
     /// The index of the secret that the request was signed with.
     pub(super) fn verify(&self, request: &Signed<'_>, url: Option<&PublicUrl>, now: Timestamp) -> Result<usize, SignatureRefusal> {
+        if self.spec.needs_url() && url.is_none() {
+            return Err(SignatureRefusal::Wrong(Cause::NoUrl));
+        }
         let index = match &self.check {
             Check::Equal(equal) => equal.verify(&self.spec, request)?,
             Check::Jwt(jwt) => jwt.verify(&self.spec, request, now)?,

@@ -33,10 +33,12 @@ pub(super) fn build(specs: Vec<SignatureSpec>, material: &Material<'_>) -> Resul
         Scheme::Ed25519 => "an Ed25519 public key, as base64 (whpk_ before it or not), hexadecimal digits or PEM",
         _ => expected.secret_encoding.expected(),
     };
+    // Where others need no address, those that do fail by themselves.
+    let has_url = material.url.is_some() || !specs.iter().all(SignatureSpec::needs_url);
     let mut is_used = vec![false; secrets.len()];
     let mut alternatives = Vec::new();
     for spec in specs {
-        let spec = checked(spec, material.url.is_some())?;
+        let spec = checked(spec, has_url)?;
         for (alternative, used) in ready(spec, material)? {
             used.into_iter().for_each(|index| is_used[index] = true);
             alternatives.push(alternative);
@@ -56,7 +58,7 @@ fn ready(spec: SignatureSpec, material: &Material<'_>) -> Result<Vec<(Alternativ
         Scheme::Sns => return Ok(vec![(alternative(spec, Check::Sns(Sns::new(source)?)), Vec::new())]),
         Scheme::Jwt => {
             let url = url.map(|url| url.with_query(None));
-            let jwt = Jwt::new(secrets, url.as_deref(), source)?;
+            let jwt = Jwt::new(secrets, spec.secret_encoding, url.as_deref(), source)?;
             return Ok(vec![(alternative(spec, Check::Jwt(jwt)), every)]);
         }
         _ if secrets.is_empty() => return Ok(Vec::new()),
@@ -128,7 +130,7 @@ fn checked(mut spec: SignatureSpec, has_url: bool) -> Result<SignatureSpec, Inva
     if spec.format.has("algorithm") != (spec.algorithm == Algorithm::FromPrefix) {
         return Err(InvalidSignatureSpec::Prefix);
     }
-    if !has_url && (spec.signed.has_url() || spec.scheme == Scheme::Twilio) {
+    if !has_url && spec.needs_url() {
         return Err(InvalidSignatureSpec::NoUrl);
     }
     Ok(spec)

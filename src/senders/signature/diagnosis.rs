@@ -98,7 +98,7 @@ impl Case<'_> {
         let url = self.url.filter(|_| self.spec.signed.has_url())?;
         let host = self.request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
         let guesses = url.guesses(self.request.query, host);
-        guesses.into_iter().find(|guess| self.holds(key, &self.request, Some(guess))).map(Cause::Url)
+        guesses.into_iter().find(|(guess, _)| self.holds(key, &self.request, Some(guess))).map(|(_, fault)| Cause::Url(fault))
     }
 
     /// A signature as long as one of another function, where nothing else is known.

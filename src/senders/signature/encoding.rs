@@ -46,7 +46,10 @@ impl SecretEncoding {
         let key = match self {
             Self::Utf8 => secret.as_bytes().to_vec(),
             Self::Base64 => decode_base64(secret.trim())?,
-            Self::Whsec => decode_base64(secret.trim().strip_prefix(SYMMETRIC_PREFIX).unwrap_or(secret.trim()))?,
+            Self::Whsec => {
+                let text = secret.trim();
+                decode_base64(text.strip_prefix(SYMMETRIC_PREFIX).unwrap_or(text))?
+            }
         };
         (!key.is_empty()).then(|| Zeroizing::new(key))
     }

@@ -18,7 +18,7 @@ use super::Signed;
 use super::keys::KeySet;
 use super::refusal::{Cause, Fault, KeyFault, SignatureRefusal};
 use super::remote::{MINUTE, QUARTER_OF_A_DAY, Remote};
-use super::spec::{InvalidSignatureSpec, KeySource, SignatureSpec};
+use super::spec::{InvalidSignatureSpec, KeySource, SecretEncoding, SignatureSpec};
 use crate::incident::Timestamp;
 use crate::secret::Secret;
 use crate::senders::fetch::Fetcher;
@@ -85,13 +85,22 @@ enum Audience {
 
 impl Jwt {
     /// `url` is the audience where none is configured, as Pub/Sub has it.
-    pub(super) fn new(secrets: &[Secret], url: Option<&str>, source: &KeySource) -> Result<Self, InvalidSignatureSpec> {
+    pub(super) fn new(
+        secrets: &[Secret],
+        encoding: SecretEncoding,
+        url: Option<&str>,
+        source: &KeySource,
+    ) -> Result<Self, InvalidSignatureSpec> {
         if !secrets.is_empty() {
             if !source.keys_pem_or_jwks.is_empty() {
                 return Err(InvalidSignatureSpec::SecretsAndKeys);
             }
-            let keys = secrets.iter().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes()));
-            return Ok(Self { kind: Kind::Shared(keys.collect()), audience: source.audience.clone() });
+            let keys = secrets.iter().enumerate().map(|(index, secret)| {
+                let bytes = encoding.key(secret.expose());
+                let bytes = bytes.ok_or(InvalidSignatureSpec::SecretEncoding { index, expected: encoding.expected() })?;
+                Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+            });
+            return Ok(Self { kind: Kind::Shared(keys.collect::<Result<_, _>>()?), audience: source.audience.clone() });
         }
         let keys = match (source.keys_pem_or_jwks.as_slice(), source.fetch) {
             ([], false) => return Err(InvalidSignatureSpec::NoKeys),
@@ -184,7 +193,7 @@ impl Claims {
             return Err(SignatureRefusal::Wrong(Cause::Claim("iss", "that the subscription is Google's")));
         }
         let is_ours = self.email.as_ref().is_some_and(|email| emails.contains(email)) && self.email_verified == Some(true);
-        let refusal = SignatureRefusal::Wrong(Cause::Claim("email", "service_accounts"));
+        let refusal = SignatureRefusal::Wrong(Cause::Claim("email", "service_account"));
         if is_ours { Ok(()) } else { Err(refusal) }
     }
 

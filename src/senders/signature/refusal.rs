@@ -9,7 +9,7 @@ use super::spec::{Algorithm, Encoding};
 /// The true reason of a refusal, with its likely cause. It is for the log and the admin API; the caller never learns it.
 ///
 /// Nothing in it is a secret, a signature or any other value that the caller sent, but for names of headers, and for the
-/// address in [`Cause::Url`], which whoever knows the secret has signed.
+/// host in [`UrlFault::Host`], which whoever knows the secret has signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureRefusal {
     /// What should carry the signature, or a part of what is signed, is not there.
@@ -149,8 +149,11 @@ pub enum Cause {
     #[error("it is right for the body with a line's end after it: something in between removed that")]
     NewlineRemoved,
     /// Another address was signed.
-    #[error("it was made for the address {0:?}: set public_url to what the sender posts to")]
-    Url(String),
+    #[error("it was made for another address, {0}: set public_url to what the sender posts to")]
+    Url(UrlFault),
+    /// Nothing to compare with.
+    #[error("it covers the address that the sender posts to, and nobody said what that is: set public_url")]
+    NoUrl,
     /// The value is not the secret.
     #[error("the value is not the secret; check it in the sender's settings, surrounding quotes and prefixes included")]
     NotEqual,
@@ -172,6 +175,29 @@ pub enum Cause {
     /// An SNS message of another topic.
     #[error("the message is of another topic than the configured audience")]
     Topic,
+}
+
+/// How the address that was signed differs from the configured one. Its path may hold a secret and is not repeated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlFault {
+    /// `http` or `https`.
+    #[error("one that begins with {0}://")]
+    Scheme(&'static str),
+    /// The configured one ends in a slash.
+    #[error("one without the slash at its end")]
+    Slash,
+    /// The configured one does not end in a slash.
+    #[error("one with a slash at its end")]
+    NoSlash,
+    /// The default port is written, or not.
+    #[error("with its port written out where public_url leaves it out, or the other way round")]
+    Port,
+    /// The sender leaves the query out.
+    #[error("the one without its query (this sender does not sign it)")]
+    Query,
+    /// The one in the request's own Host header.
+    #[error("at the host {0}")]
+    Host(String),
 }
 
 /// Why a key could not be had.

@@ -18,7 +18,7 @@ use super::refusal::{Cause, Fault, KeyFault, SignatureRefusal};
 use super::remote::{DAY, Remote};
 use super::spec::{InvalidSignatureSpec, KeySource};
 use crate::incident::Timestamp;
-use crate::senders::fetch::Fetcher;
+use crate::senders::fetch::{Fetcher, is_sns_host};
 
 pub(super) struct Sns {
     /// None: every topic of everybody.
@@ -141,14 +141,6 @@ fn certificate_address(message: &Message<'_>) -> Result<Uri, KeyFault> {
         && uri.path().ends_with(".pem")
         && is_plain(uri.path());
     if is_amazons { Ok(uri) } else { Err(KeyFault::ForeignAddress) }
-}
-
-/// `sns.REGION.amazonaws.com`, or with `.cn` behind it. No port, no user: the whole authority is looked at.
-pub(crate) fn is_sns_host(host: &str) -> bool {
-    let host = host.strip_suffix(".cn").unwrap_or(host);
-    let region = host.strip_prefix("sns.").and_then(|rest| rest.strip_suffix(".amazonaws.com"));
-    let is_region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    region.is_some_and(|region| region.len() >= 3 && region.bytes().all(is_region))
 }
 
 fn read<'a>(request: &Signed<'a>) -> Result<Message<'a>, SignatureRefusal> {

@@ -55,6 +55,13 @@ impl Default for SignatureSpec {
     }
 }
 
+impl SignatureSpec {
+    /// Whether it covers the address that the sender posts to.
+    pub(super) fn needs_url(&self) -> bool {
+        self.signed.has_url() || self.scheme == Scheme::Twilio
+    }
+}
+
 /// How a signature is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
@@ -222,7 +229,7 @@ pub enum InvalidSignatureSpec {
     #[error("there is no {0} in it")]
     Keys(&'static str),
     /// Google signs tokens for everybody.
-    #[error("service_accounts must say who the sender is: Google signs tokens for everybody")]
+    #[error("service_account must say who the sender is: Google signs tokens for everybody")]
     NoEmail,
     /// Tokens for other receivers would be accepted.
     #[error("audience is needed, or public_url if the audience is the address")]
@@ -243,7 +250,7 @@ impl InvalidSignatureSpec {
             Self::Secret => "signature.signed",
             Self::Prefix => "signature.format",
             Self::NoKeys | Self::Keys(_) => "keys",
-            Self::NoEmail => "service_accounts",
+            Self::NoEmail => "service_account",
             Self::NoAudience => "audience",
         }
     }

@@ -78,7 +78,8 @@ fn cause(request: &Signed<'_>, url: &PublicUrl, is_right: impl Fn(&str) -> bool)
         return Cause::Unknown;
     }
     let host = request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-    url.guesses(request.query, host).into_iter().find(|guess| is_right(guess)).map_or(Cause::Unknown, Cause::Url)
+    let guess = url.guesses(request.query, host).into_iter().find(|(guess, _)| is_right(guess));
+    guess.map_or(Cause::Unknown, |(_, fault)| Cause::Url(fault))
 }
 
 fn pieces<'a>(address: &'a str, fields: &'a str) -> [Piece<'a>; 2] {

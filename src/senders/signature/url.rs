@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::Uri;
 
+use super::refusal::UrlFault;
 use super::spec::InvalidSignatureSpec;
 
 /// What HubSpot undoes before it signs, upper case only as its own libraries have it.
@@ -66,20 +67,22 @@ impl PublicUrl {
         Some(append(&format!("{}://{authority}{}", self.scheme, self.path), query))
     }
 
-    /// Addresses that may have been meant: what is usually wrong with `public_url`.
-    pub(super) fn guesses(&self, query: Option<&str>, host: Option<&str>) -> Vec<String> {
+    /// Addresses that may have been meant, and what is then wrong with `public_url`.
+    pub(super) fn guesses(&self, query: Option<&str>, host: Option<&str>) -> Vec<(String, UrlFault)> {
         let Self { scheme, authority, path, .. } = self;
+        let full = |scheme: &str, authority: &str, path: &str| append(&format!("{scheme}://{authority}{path}"), query);
         let other_scheme = if *scheme == "https" { "http" } else { "https" };
-        let other_path = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
         let mut guesses = vec![
-            append(&format!("{other_scheme}://{authority}{path}"), query),
-            append(&format!("{scheme}://{authority}{other_path}"), query),
+            (full(other_scheme, authority, path), UrlFault::Scheme(other_scheme)),
+            match path.strip_suffix('/') {
+                Some(shorter) => (full(scheme, authority, shorter), UrlFault::Slash),
+                None => (full(scheme, authority, &format!("{path}/")), UrlFault::NoSlash),
+            },
         ];
-        guesses.extend(query.map(|_| self.text.clone()));
-        guesses.extend(self.with_other_port(query));
+        guesses.extend(query.map(|_| (self.text.clone(), UrlFault::Query)));
+        guesses.extend(self.with_other_port(query).map(|address| (address, UrlFault::Port)));
         if let Some(host) = host.filter(|host| host != authority) {
-            guesses.push(append(&format!("https://{host}{path}"), query));
-            guesses.push(append(&format!("http://{host}{path}"), query));
+            guesses.extend(["https", "http"].map(|scheme| (full(scheme, host, path), UrlFault::Host(host.to_owned()))));
         }
         guesses
     }

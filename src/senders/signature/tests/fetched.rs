@@ -1,9 +1,10 @@
 //! Keys that come from their owner, over real TLS from a server on the loopback interface.
 
 use super::*;
+use crate::senders::fetch::is_sns_host;
 use crate::senders::fetch::tests::{Vendor, ok};
 use crate::senders::signature::jwt::Jwt;
-use crate::senders::signature::sns::{Sns, is_sns_host};
+use crate::senders::signature::sns::Sns;
 
 const HOST: &str = "sns.eu-test-1.amazonaws.com";
 const NOTIFICATION: &str = include_str!("data/notification_v2.json");

@@ -36,6 +36,7 @@ fn what_cannot_be_verified_is_told_at_once() {
         (encoded(SecretEncoding::Base64), "no base64!"),
         (encoded(SecretEncoding::Whsec), "whsec_!"),
         (encoded(SecretEncoding::Whsec), "whpk_AAAA"),
+        (SignatureSpec { scheme: Scheme::Jwt, ..encoded(SecretEncoding::Base64) }, "no base64!"),
         (of(Scheme::Ecdsa), "AAAA"),
         (of(Scheme::Ed25519), "AAAA"),
     ] {
