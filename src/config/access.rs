@@ -140,4 +140,3 @@ fn check_header_password(password: &str) -> Result<(), String> {
     }
     HeaderValue::from_bytes(password.as_bytes()).map(drop).map_err(|_| "contains a character that no header can carry".into())
 }
-

@@ -105,7 +105,9 @@ impl Preset {
             verifies: line("verifies"),
             dedups: line("dedups"),
             confidence: about.take("confidence", |value| choice(value, Confidence::WORDS)).unwrap_or_default(),
-            methods: about.take_list("methods", method).map_or_else(|| vec![Method::POST], |list| list.into_iter().map(|(_, m)| m).collect()),
+            methods: about
+                .take_list("methods", method)
+                .map_or_else(|| vec![Method::POST], |list| list.into_iter().map(|(_, m)| m).collect()),
             needs_path_token: root.take("needs_path_token", boolean).unwrap_or(false),
             layer: Layer::read(&root, map),
             text: Cow::default(),
@@ -165,7 +167,11 @@ impl Presets {
     pub(super) fn named_by(&self, section: &Section<'_>) -> Option<Preset> {
         let name = section.take("sender", |value| {
             let name = string(value)?;
-            if self.broken.iter().any(|broken| broken == name) || self.find(name).is_some() { Ok(name.to_owned()) } else { Err(self.unknown(name)) }
+            if self.broken.iter().any(|broken| broken == name) || self.find(name).is_some() {
+                Ok(name.to_owned())
+            } else {
+                Err(self.unknown(name))
+            }
         })?;
         self.find(&name)
     }

@@ -17,7 +17,6 @@ use crate::secret::Secret;
 use crate::senders::handshake::Handshake;
 use crate::senders::signature::{InvalidSignatureSpec, KeySource, Scheme, SignatureSpec, Signatures};
 
-
 /// A JWK set or a few certificates; a larger file is the wrong file.
 const MAX_KEYS_FILE: u64 = 1 << 20;
 /// 20 characters of base64 are 120 bits.

@@ -83,9 +83,16 @@ mod tests {
     #[test]
     fn other_paths_are_not_found() {
         let long = format!("/instance/execute/{}", "a".repeat(65));
-        for path in
-            ["", "/instance/execute/", "/instance/execute/a/", "/instance/execute/a/b/c", "/instance/execute/.a", "/instance/execute/a%20b", "/x", &long]
-        {
+        for path in [
+            "",
+            "/instance/execute/",
+            "/instance/execute/a/",
+            "/instance/execute/a/b/c",
+            "/instance/execute/.a",
+            "/instance/execute/a%20b",
+            "/x",
+            &long,
+        ] {
             assert!(matches!(address(&Door::Shared, path), Err(Refused::Path)), "{path}");
         }
     }

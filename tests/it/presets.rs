@@ -5,6 +5,7 @@ mod beginnings;
 mod case;
 mod cases;
 mod documents;
+mod oddities;
 mod request;
 mod signing;
 

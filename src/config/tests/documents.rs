@@ -82,8 +82,7 @@ fn the_template_names_every_key_with_its_default() {
     let all = all_of_the_template();
     // What follows shows what could be there; without it nothing is signed or mapped.
     let (all, _) = all.split_once("[instance.signature]").unwrap();
-    let written: Vec<_> =
-        all.lines().filter(|line| !without_default.iter().any(|key| line.starts_with(key))).map(str::to_owned).collect();
+    let written: Vec<_> = all.lines().filter(|line| !without_default.iter().any(|key| line.starts_with(key))).map(str::to_owned).collect();
     let written = good(&written.join("\n"));
     let absent = good(&quickstart("@PASSWORD@", "@TOKEN@"));
     assert_eq!(format!("{:?}", written.server), format!("{:?}", absent.server));
