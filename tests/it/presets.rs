@@ -1,9 +1,11 @@
 //! Every sender there is a preset for: its sample gets in with the signature its vendor documents, made here by other means,
 //! and nothing else does.
 
+mod beginnings;
 mod case;
 mod cases;
 mod documents;
+mod oddities;
 mod request;
 mod signing;
 
@@ -129,7 +131,10 @@ fn remove_secret(request: &mut Request) {
     request.body = request.body.replace(&format!("\"clientState\":\"{}\",", case::PASSWORD), "");
 }
 
-fn alter_signed(signature: &Signature, with: &mut dyn FnMut(&str, &dyn Fn(&mut Request))) {
+/// Takes a copy of the request with one thing changed.
+type With<'a> = &'a mut dyn FnMut(&str, &dyn Fn(&mut Request));
+
+fn alter_signed(signature: &Signature, with: With<'_>) {
     if signature.covers_body {
         with("a byte less", &|request| request.body.truncate(request.body.len() - 1));
         with("a byte more", &|request| request.body.push('\n'));

@@ -29,6 +29,8 @@ pub(super) struct Case {
     pub(super) keys: String,
     /// What this sender does otherwise than the sample shows.
     pub(super) edit: fn(&mut Request),
+    /// Something else than the sample's.
+    pub(super) body: Option<String>,
     pub(super) proof: Proof,
     /// Name, type and time of each incident; no time: that of its arrival.
     pub(super) incidents: Vec<(&'static str, Option<&'static str>, Option<&'static str>)>,
@@ -97,7 +99,7 @@ impl Case {
     /// Of a sender whose preset is the instance's name.
     pub(super) fn of(sender: &'static str, proof: Proof) -> Self {
         let keys = proof.keys();
-        Self { instance: sender, sender, keys, edit: |_| {}, proof, incidents: Vec::new(), again: Again::Duplicate }
+        Self { instance: sender, sender, keys, edit: |_| {}, body: None, proof, incidents: Vec::new(), again: Again::Duplicate }
     }
 
     /// The same sender in another way, with an instance of its own.
@@ -145,8 +147,23 @@ impl Case {
         self.signed_with(self.wrong_key(), now())
     }
 
+    /// Without these headers, and with `number` in those that number a delivery and are signed.
+    pub(super) fn unnumbered(&self, headers: &[&str], number: &str) -> Request {
+        let mut request = self.unsigned(now());
+        for header in headers {
+            request.remove(header);
+        }
+        for (_, id) in request.headers.iter_mut().filter(|(name, _)| matches!(name.as_str(), "webhook-id" | "svix-id" | "ce-id")) {
+            id.push_str(number);
+        }
+        self.sign(request, self.key())
+    }
+
     fn signed_with(&self, key: &str, seconds: i64) -> Request {
-        let mut request = self.unsigned(seconds);
+        self.sign(self.unsigned(seconds), key)
+    }
+
+    fn sign(&self, mut request: Request, key: &str) -> Request {
         if let Proof::Signature(signature) = &self.proof {
             let text = (signature.signed)(&request, key);
             request.fill("signature", &signature.scheme.sign(key, &text));
@@ -161,6 +178,9 @@ impl Case {
     fn unsigned(&self, seconds: i64) -> Request {
         let mut request = Request::sample(self.sender, self.instance);
         (self.edit)(&mut request);
+        if let Some(body) = &self.body {
+            request.body.clone_from(body);
+        }
         if let Proof::Signature(Signature { timestamp: Some(spelling), .. }) = &self.proof {
             request.fill("timestamp", &spelling.write(seconds));
         }

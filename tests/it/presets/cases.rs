@@ -1,8 +1,11 @@
 //! Every preset, and the ways its sender has.
 
-use super::case::{Again, Case, Proof, Signature, Spelling, now};
+mod business;
+mod operations;
+
+use super::case::{Again, Case, Proof, Signature, Spelling};
 use super::request::Request;
-use super::signing::{Scheme, hex};
+use super::signing::Scheme;
 
 /// What senders that sign their address were told to post to.
 pub(super) const URL: &str = "https://hooks.example.com/gate";
@@ -10,7 +13,17 @@ pub(super) const AUDIENCE: &str = "https://hooks.example.com/push";
 pub(super) const ACCOUNT: &str = "push@example-project.iam.gserviceaccount.com";
 
 pub(super) fn all() -> Vec<Case> {
-    [unsigned(), standard(), forges(), services(), customers(), monitors(), clouds(), messengers()].concat()
+    [
+        unsigned(),
+        standard(),
+        forges(),
+        services(),
+        business::customers(),
+        business::messengers(),
+        operations::monitors(),
+        operations::clouds(),
+    ]
+    .concat()
 }
 
 fn unsigned() -> Vec<Case> {
@@ -60,9 +73,11 @@ fn standard() -> Vec<Case> {
             .called("standard-webhooks-rotating", |request| request.replace("v1,{signature}", "v2,AAAA v1,AAAA v1,{signature}"))
             .becomes("invoice.paid: inv_48210", "invoice.paid", "2026-02-11T12:40:17.204Z"),
         Case::of("standard-webhooks", Proof::Signature(webhook.clone()))
-            .called("standard-webhooks-array", |request| request.body = r#"[{"type":"a.b","n":1},{"type":"a.b","n":2}]"#.into())
-            .becomes("a.b", "a.b", None)
-            .becomes("a.b", "a.b", None),
+            .called("standard-webhooks-array", |request| {
+                request.body = r#"[{"type":"a.b","timestamp":1770804930},{"type":"a.b","timestamp":1770804931}]"#.into()
+            })
+            .becomes("a.b", "a.b", "2026-02-11T10:15:30Z")
+            .becomes("a.b", "a.b", "2026-02-11T10:15:31Z"),
         Case::of("svix", Proof::Signature(svix)).becomes("user.created: user_9f27", "user.created", "2026-02-11T12:41:55Z"),
         Case::of("svix", Proof::Signature(webhook.clone()))
             .called("svix-white-label", |request| {
@@ -111,7 +126,7 @@ fn forges() -> Vec<Case> {
         Case::of("bitbucket", Proof::of_body(Scheme::Sha256Hex, "x-hub-signature")).becomes(
             "pullrequest:created: billing-team/invoices: Add the invoice export",
             "pullrequest:created",
-            "2026-02-11T13:02:44.108Z",
+            "2026-02-11T13:02:44.108392Z",
         ),
         Case::of("jira", Proof::of_body(Scheme::Sha256Hex, "x-hub-signature")).becomes(
             "jira:issue_updated: OPS-12: Certificate expires next week",
@@ -185,140 +200,7 @@ fn services() -> Vec<Case> {
         Case::of("dropbox", Proof::of_body(Scheme::Sha256Hex, "x-dropbox-signature"))
             .becomes("Dropbox: files changed in 2 account(s)", "list_folder", None)
             .repeats_as(Again::Another),
-        Case::of("mailgun", Proof::Signature(mailgun)).becomes("failed: ines@example.com", "failed", "2026-02-11T14:12:33.418Z"),
-    ]
-}
-
-fn customers() -> Vec<Case> {
-    let zendesk = Proof::signature(Scheme::Sha256Base64, "x-zendesk-webhook-signature", |request, _| {
-        format!("{}{}", request.header("x-zendesk-webhook-signature-timestamp"), request.body)
-    })
-    .at(Spelling::Rfc3339, &["x-zendesk-webhook-signature-timestamp"]);
-    let hubspot = Proof::signature(Scheme::Sha256Base64, "x-hubspot-signature-v3", |request, _| {
-        format!("POST{URL}{}{}", request.body, request.header("x-hubspot-request-timestamp"))
-    })
-    .at(Spelling::Milliseconds, &["x-hubspot-request-timestamp"])
-    .with_url();
-    let v1 = Proof::signature(Scheme::PlainSha256, "x-hubspot-signature", |request, key| format!("{key}{}", request.body));
-    let v2 =
-        Proof::signature(Scheme::PlainSha256, "x-hubspot-signature", |request, key| format!("{key}POST{URL}{}", request.body)).with_url();
-    let hubspots = |case: Case| {
-        case.with_keys(&format!("public_url = \"{URL}\""))
-            .becomes("contact.propertyChange: 512: lifecyclestage", "contact.propertyChange", "2026-02-11T13:32:40.123Z")
-            .becomes("deal.creation: 7781", "deal.creation", "2026-02-11T13:32:41.890Z")
-    };
-    let older = |request: &mut Request| {
-        request.remove("x-hubspot-request-timestamp");
-        request.rename("x-hubspot-signature-v3", "x-hubspot-signature");
-    };
-    vec![
-        Case::of("shopify", Proof::of_body(Scheme::Sha256Base64, "x-shopify-hmac-sha256")).becomes(
-            "orders/create: #1042: teapots.example.com",
-            "orders/create",
-            "2026-02-11T13:12:29.482Z",
-        ),
-        Case::of("zendesk", Proof::Signature(zendesk.clone())).becomes(
-            "ticket.created: Cannot open the vault",
-            "ticket.created",
-            "2026-02-11T13:28:40.167Z",
-        ),
-        Case::of("zendesk", Proof::Signature(zendesk))
-            .called("zendesk-trigger", |request| {
-                request.method = "PUT".into();
-                request.body = r#"{"name":"VIP waits","type":"ticket","occurred":"2026-02-11T13:30:00Z"}"#.into();
-            })
-            .becomes("VIP waits", "ticket", "2026-02-11T13:30:00Z"),
-        Case::of("intercom", Proof::of_body(Scheme::Sha1Hex, "x-hub-signature")).becomes(
-            "contact.user.created: Sam Okoye",
-            "contact.user.created",
-            "2026-02-11T13:30:17Z",
-        ),
-        hubspots(Case::of("hubspot", Proof::Signature(hubspot))),
-        hubspots(Case::of("hubspot", Proof::Signature(v1)).called("hubspot-v1", older)),
-        hubspots(Case::of("hubspot", Proof::Signature(v2)).called("hubspot-v2", older)),
-        Case::of("salesforce-ens", Proof::of_body(Scheme::Sha256Base64, "x-sfmc-ens-signature")).becomes(
-            "TransactionalSendEvents.EmailSent: password-reset",
-            "TransactionalSendEvents.EmailSent",
-            "2026-02-11T14:16:42.877Z",
-        ),
-    ]
-}
-
-fn monitors() -> Vec<Case> {
-    let grafana = Proof::signature(Scheme::Sha256Hex, "x-grafana-alerting-signature", |request, _| {
-        format!("{}:{}", request.header("x-grafana-alerting-timestamp"), request.body)
-    })
-    .at(Spelling::Seconds, &["x-grafana-alerting-timestamp"]);
-    let grafanas = |case: Case| {
-        case.becomes("DiskFull on db-1", "critical", "2026-02-11T13:38:20Z").becomes(
-            "resolved: HighLoad on web-3",
-            "warning",
-            "2026-02-11T13:37:40Z",
-        )
-    };
-    let crowdstrike = Proof::signature(Scheme::Sha256Base64, "x-cs-primary-signature", |request, _| {
-        format!("{}{}", request.body, request.header("x-cs-delivery-timestamp"))
-    })
-    .at(Spelling::Rfc3339, &["x-cs-delivery-timestamp"]);
-    vec![
-        grafanas(Case::of("grafana", Proof::Signature(grafana))),
-        grafanas(
-            Case::of("grafana", Proof::of_body(Scheme::Sha256Hex, "x-grafana-alerting-signature"))
-                .called("grafana-without-time", |request| request.remove("x-grafana-alerting-timestamp")),
-        ),
-        Case::of("alertmanager", Proof::Header("authorization"))
-            .called("alertmanager", |request| request.replace("Bearer {secret}", "{secret}"))
-            .becomes("TargetDown on 192.0.2.17:9100", "critical", "2026-02-11T13:42:05.331Z"),
-        Case::of("crowdstrike", Proof::Signature(crowdstrike))
-            // Whether it stamps a second attempt anew is unknown; here it does.
-            .repeats_as(Again::Another)
-            .becomes("Credential dumping: ACCT-LT-0412", "Detection > EPP Detection", "2026-02-11T13:45:33Z"),
-        Case::of("okta", Proof::Header("authorization")).becomes(
-            "Max sign in attempts exceeded: alex@example.com",
-            "user.account.lock",
-            "2026-02-11T13:48:19.642Z",
-        ),
-        Case::of("splunk", Proof::Path).becomes("Many failed logins on vpn-2", "Many failed logins", "2026-02-11T13:59:55Z"),
-        Case::of("elastic", Proof::Basic).becomes("Too many 5xx: web-3", "logs.alert.document.count", "2026-02-11T14:03:26.904Z"),
-    ]
-}
-
-fn clouds() -> Vec<Case> {
-    let sns = Proof::signature(Scheme::Rsa, "", |request, _| {
-        let message: serde_json::Value = serde_json::from_str(&request.body).unwrap();
-        let fields = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
-        fields.iter().map(|name| format!("{name}\n{}\n", message[*name].as_str().unwrap())).collect()
-    })
-    .in_body(&[
-        "Threshold crossed",
-        "6c2f1a7e-90b4-5d38-8e61-4a7c3b9d0f52",
-        "EU (Ireland)",
-        "41.870Z",
-        "billing-alarms\"",
-        "Notification\"",
-    ]);
-    let pubsub = Proof::signature(Scheme::Jwt, "authorization", |_, _| claims(AUDIENCE, ACCOUNT, now() + 3540)).without_body();
-    vec![
-        Case::of("microsoft-graph", Proof::Equal).becomes("updated: Users/3d9c0a1e/Messages/AAMkExample", "Message.updated", None),
-        Case::of("azure-event-grid", Proof::Path).becomes(
-            "Microsoft.Storage.BlobCreated: /blobServices/default/containers/inbox/blobs/report.pdf",
-            "Microsoft.Storage.BlobCreated",
-            "2026-02-11T13:51:47.384Z",
-        ),
-        Case::of("azure-monitor", Proof::Path).becomes("Fired: CPU above 90 % on vm-billing-1", "Sev2", "2026-02-11T13:54:30.112Z"),
-        Case::of("cloudevents", Proof::Basic).becomes(
-            "com.example.scan.finished: 198.51.100.0/24",
-            "com.example.scan.finished",
-            "2026-02-11T13:58:12Z",
-        ),
-        Case::of("aws-sns", Proof::Signature(sns)).with_keys("keys = \"sns.pem\"").becomes(
-            "ALARM: \"queue-depth\" in EU (Ireland)",
-            "billing-alarms",
-            "2026-02-11T14:06:41.870Z",
-        ),
-        Case::of("pubsub", Proof::Signature(pubsub))
-            .with_keys(&format!("keys = \"google.json\"\naudience = \"{AUDIENCE}\"\nservice_accounts = [\"{ACCOUNT}\"]"))
-            .becomes("hookgate-push: Latency is above 2 s", "hookgate-push", "2026-02-11T14:16:08.251Z"),
+        Case::of("mailgun", Proof::Signature(mailgun)).becomes("failed: ines@example.com", "failed", "2026-02-11T14:12:33.418812Z"),
     ]
 }
 
@@ -327,50 +209,4 @@ pub(super) fn claims(audience: &str, account: &str, expires: i64) -> String {
     serde_json::json!({ "iss": "https://accounts.google.com", "aud": audience, "azp": "104", "sub": "104", "email": account,
                         "email_verified": true, "iat": expires - 3600, "exp": expires })
     .to_string()
-}
-
-fn messengers() -> Vec<Case> {
-    let sendgrid = Proof::signature(Scheme::P256, "x-twilio-email-event-webhook-signature", |request, _| {
-        format!("{}{}", request.header("x-twilio-email-event-webhook-timestamp"), request.body)
-    })
-    .at(Spelling::Seconds, &["x-twilio-email-event-webhook-timestamp"]);
-    let twilio = Proof::signature(Scheme::Sha1Base64, "x-twilio-signature", |request, _| {
-        let mut fields: Vec<_> = form_urlencoded::parse(request.body.as_bytes()).collect();
-        fields.sort();
-        URL.to_owned() + &fields.iter().map(|(name, value)| format!("{name}{value}")).collect::<String>()
-    })
-    .with_url();
-    let twilio_json = Proof::signature(Scheme::Sha1Base64, "x-twilio-signature", |request, _| {
-        format!("{URL}?{}", request.path.split_once('?').unwrap().1)
-    })
-    .with_url();
-    vec![
-        Case::of("meta", Proof::of_body(Scheme::Sha256Hex, "x-hub-signature-256"))
-            .with_keys("verify_token = \"meta-verifies-with-this\"")
-            .becomes("page.feed: 104523000000001", "page.feed", "2026-02-11T13:35:02Z"),
-        Case::of("x", Proof::of_body(Scheme::Sha256Base64, "x-twitter-webhooks-signature")).becomes(
-            "tweet_create_events: alex_example",
-            "tweet_create_events",
-            "2026-02-11T13:36:52.345Z",
-        ),
-        Case::of("sendgrid", Proof::Signature(sendgrid)).becomes("bounce: ines@example.com", "bounce", "2026-02-11T14:08:55Z").becomes(
-            "delivered: lee@example.com",
-            "delivered",
-            "2026-02-11T14:08:56Z",
-        ),
-        Case::of("twilio", Proof::Signature(twilio)).with_keys(&format!("public_url = \"{URL}\"")).becomes(
-            "message delivered: +15550100100 to +15550100199",
-            "message.delivered",
-            None,
-        ),
-        Case::of("twilio", Proof::Signature(twilio_json))
-            .called("twilio-json", |request| {
-                use sha2::Digest;
-                request.set("content-type", "application/json");
-                request.body = r#"{"MessageSid":"SM43","MessageStatus":"sent","From":"+15550100100","To":"+15550100199"}"#.into();
-                request.path = format!("{}?bodySHA256={}", request.path, hex(&sha2::Sha256::digest(&request.body)));
-            })
-            .with_keys(&format!("public_url = \"{URL}\""))
-            .becomes("message sent: +15550100100 to +15550100199", "message.sent", None),
-    ]
 }
