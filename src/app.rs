@@ -196,9 +196,7 @@ impl Gateway {
             let shutdown_grace = keeper.config.server.shutdown_grace;
             systemd::stopping(shutdown_grace);
             stop.send_replace(true);
-            if tokio::time::timeout(shutdown_grace, keeper.house.permits.all_closed()).await.is_err() {
-                tracing::warn!(?shutdown_grace, "connections were still open after the grace period and are cut");
-            }
+            keeper.house.drain(shutdown_grace).await;
             failure
         });
         workers.stop();

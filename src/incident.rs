@@ -1,5 +1,7 @@
 //! The plain types that travel through the house: what intake drafts, what the store keeps, what people read.
 
+mod label;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use uuid::Uuid;
+
+pub use label::Label;
 
 /// Bits of a sequence number below its millisecond: 32,768 incidents a millisecond before the number runs ahead of the clock.
 const COUNTER_BITS: u32 = 15;
@@ -137,9 +141,9 @@ pub type DuplicationKey = [u8; 16];
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// The sender's, or the default name.
-    pub name: Cow<'static, str>,
+    pub name: Label,
     /// The sender's `type`, or the instance's, or none.
-    pub kind: Option<Arc<str>>,
+    pub kind: Option<Label>,
     /// UTC, RFC 3339; none stands for the time of arrival.
     pub occurred: Option<String>,
     /// One JSON object: the sender's bytes, except that a top-level `headers` member is taken out.

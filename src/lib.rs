@@ -8,13 +8,14 @@
 //!
 //! [`listener`] accepts connections and knows who the peer really is, [`http`] holds the limits and the order of checks,
 //! [`auth`] decides who may come in, [`intake`] turns bytes into incidents, [`store`] makes them durable. [`activity`],
-//! [`incident`], [`secret`], [`metrics`], [`party`] and [`rejections`] are leaves that everybody may use. Only [`app`] knows all the parts; only `app` and [`cli`]
+//! [`buffer`], [`incident`], [`secret`], [`metrics`], [`party`] and [`rejections`] are leaves that everybody may use. Only [`app`] knows all the parts; only `app` and [`cli`]
 //! read the [`config`]uration.
 
 pub mod activity;
 pub mod admin;
 pub mod app;
 pub mod auth;
+pub mod buffer;
 pub mod cli;
 pub mod config;
 pub mod http;

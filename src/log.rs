@@ -1,9 +1,13 @@
-//! Log set-up: text for a terminal, JSON for programs, always on standard error.
+//! The log: text for a terminal, JSON for programs, always on standard error, and a bound on what a flood makes of it.
+
+mod quota;
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
+
+pub use quota::Quota;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

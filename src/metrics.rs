@@ -23,12 +23,57 @@ pub struct InstanceLabel {
     pub instance: String,
 }
 
+/// Every reason of a refusal, as counted; explained in docs/operations.md.
+pub const REASONS: [&str; 41] = [
+    "address",
+    "body_broken",
+    "body_budget",
+    "body_malformed",
+    "body_too_large",
+    "body_too_slow",
+    "client_certificate",
+    "closing",
+    "content_encoding",
+    "credentials_malformed",
+    "credentials_missing",
+    "credentials_repeated",
+    "credentials_wrong",
+    "disk_full",
+    "framing",
+    "handshake",
+    "headers_too_large",
+    "hung_up",
+    "internal",
+    "method",
+    "path",
+    "path_token_missing",
+    "path_token_wrong",
+    "proxy_protocol",
+    "queue_full",
+    "queue_overdue",
+    "signature_key",
+    "signature_made_up",
+    "signature_malformed",
+    "signature_missing",
+    "signature_stale",
+    "signature_wrong",
+    "store",
+    "throttled",
+    "too_many_connections",
+    "too_many_connections_of_address",
+    "too_many_incidents",
+    "too_many_requests_of_address",
+    "unknown_instance",
+    "unsigned",
+    "verification_busy",
+];
+
 /// Labels of refused requests.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct RejectionLabels {
     /// Empty where the caller named no instance that exists.
     pub instance: String,
-    /// One word of a fixed list, such as `credentials`.
+    /// One of [`REASONS`].
     pub reason: &'static str,
 }
 
@@ -157,6 +202,21 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The reasons in the first column of the table, each in backquotes.
+    fn documented() -> Vec<&'static str> {
+        let guide = include_str!("../docs/operations.md");
+        let table = guide.split_once("### Reasons of rejections\n").unwrap().1.split_once("\n### ").unwrap().0;
+        let rows = table.lines().filter(|line| line.starts_with("| `"));
+        rows.flat_map(|row| row[1..].split('|').next().unwrap().split('`').skip(1).step_by(2)).collect()
+    }
+
+    #[test]
+    fn the_guide_explains_every_reason_and_no_other() {
+        let mut documented = documented();
+        documented.sort_unstable();
+        assert_eq!(documented, REASONS);
+    }
 
     #[test]
     fn names_carry_their_units() {

@@ -1,6 +1,7 @@
 //! What the admin API tells: JSON, or a problem (RFC 9457).
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use crate::auth::RetryAfter;
 use crate::incident::Incident;
+use crate::log::Quota;
 use crate::rejections::Rejection;
 
 /// The media type of JSON answers (RFC 8259).
@@ -32,6 +34,32 @@ pub(super) enum Problem {
     Throttled(RetryAfter),
     /// For the log; the caller is not told.
     Internal(String),
+}
+
+/// In the place of an instance, where lines are counted: instances have no spaces in their names.
+const LISTENER: &str = "the admin listener";
+
+/// What the log is to be told of a request. Goes with the answer, as a part of it that is not sent, to where the request's id
+/// is known.
+#[derive(Clone, Debug)]
+pub(super) enum Remark {
+    /// It was not let in.
+    Refused { peer: IpAddr, path: String, reason: &'static str },
+    /// It could not be answered.
+    Failed { reason: String },
+    /// From now on events cannot be stored.
+    NotReady { reason: String },
+}
+
+impl Remark {
+    pub(super) fn log(self, request_id: &str, quota: &Quota) {
+        match self {
+            Self::Refused { reason, .. } if !quota.admits(LISTENER, reason) => {}
+            Self::Refused { peer, path, reason } => tracing::warn!(request_id, %peer, path, reason, "admin request refused"),
+            Self::Failed { reason } => tracing::error!(request_id, reason, "an admin request failed"),
+            Self::NotReady { reason } => tracing::warn!(request_id, reason, "not ready"),
+        }
+    }
 }
 
 /// As written (RFC 9457, section 3). `parameter` is an extension member.
@@ -87,14 +115,16 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status(), [(CONTENT_TYPE, PROBLEM_JSON)], self.document()).into_response();
-        match &self {
+        match self {
             Self::Unauthorized => {
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hookgate admin\""));
             }
             Self::Throttled(after) => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.seconds()));
             }
-            Self::Internal(reason) => tracing::error!(reason, "an admin request failed"),
+            Self::Internal(reason) => {
+                response.extensions_mut().insert(Remark::Failed { reason });
+            }
             Self::Parameter { .. } | Self::NotFound(_) | Self::Method => {}
         }
         response

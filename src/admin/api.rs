@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Path, RawQuery, Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use axum::{BoxError, RequestPartsExt, Router};
@@ -14,12 +14,12 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tracing::Instrument;
 
-use super::answer::{Problem, RejectionJson, json, list, to_json, write_incidents};
+use super::answer::{Problem, RejectionJson, Remark, json, list, to_json, write_incidents};
 use super::guard::{Guard, let_in};
 use super::{Gateway, Options, query};
 use crate::incident::IncidentId;
+use crate::log::Quota;
 use crate::metrics::Metrics;
 use crate::store::{ReadError, Reader};
 
@@ -78,13 +78,16 @@ pub(super) fn router(options: Options, guard: Arc<Guard>) -> Router {
         .with_state(Arc::new(api))
         // The last one added is the first to see a request, and the guard sees those to unknown addresses too.
         .layer(from_fn_with_state(guard, let_in))
-        .layer(from_fn(common_headers))
+        .layer(from_fn_with_state(Quota::default(), common_headers))
 }
 
 /// What every answer carries: an id that is also in the log, and that nobody may keep it or take it for something else.
-async fn common_headers(request: Request, next: Next) -> Response {
+async fn common_headers(State(quota): State<Quota>, request: Request, next: Next) -> Response {
     let id = format!("{:016x}", fastrand::u64(..));
-    let mut response = next.run(request).instrument(tracing::error_span!("admin", request_id = id)).await;
+    let mut response = next.run(request).await;
+    if let Some(remark) = response.extensions_mut().remove::<Remark>() {
+        remark.log(&id, &quota);
+    }
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, HeaderValue::from_str(&id).expect("hexadecimal digits are a header value"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -104,10 +107,11 @@ async fn ready(State(api): Shared) -> Response {
     match reason {
         None => "ok\n".into_response(),
         Some(reason) => {
+            let mut response = (StatusCode::SERVICE_UNAVAILABLE, "not ready: events cannot be stored now\n").into_response();
             if was_ready {
-                tracing::warn!(reason, "not ready");
+                response.extensions_mut().insert(Remark::NotReady { reason });
             }
-            (StatusCode::SERVICE_UNAVAILABLE, "not ready: events cannot be stored now\n").into_response()
+            response
         }
     }
 }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use super::answer::Problem;
+use super::answer::{Problem, Remark};
 use crate::auth::keyed::{Key, Tag};
 use crate::auth::{RetryAfter, Throttle};
 use crate::secret::Secret;
@@ -105,11 +105,13 @@ pub(super) async fn let_in(State(guard): State<Arc<Guard>>, request: Request, ne
     match guard.admit(peer, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => {
-            tracing::warn!(%peer, path = request.uri().path(), reason = refusal.reason(), "admin request refused");
-            match refusal {
+            let remark = Remark::Refused { peer, path: request.uri().path().to_owned(), reason: refusal.reason() };
+            let mut response = match refusal {
                 Refusal::Throttled(after) => Problem::Throttled(after).into_response(),
                 Refusal::Missing | Refusal::Repeated | Refusal::Scheme | Refusal::Token => Problem::Unauthorized.into_response(),
-            }
+            };
+            response.extensions_mut().insert(remark);
+            response
         }
     }
 }

@@ -165,6 +165,7 @@ fn limits(server: &config::Server) -> Limits {
         max_body_in_flight: server.max_body_in_flight,
         header_timeout: server.header_timeout,
         body_timeout: server.body_timeout,
+        max_requests_per_client: server.max_connections_per_address,
         failed_logins_per_minute: server.failed_logins_per_minute,
         trusted_proxies: server.trusted_proxies.clone(),
     }

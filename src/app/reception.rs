@@ -24,6 +24,12 @@ use crate::config::Config;
 use crate::http::{Door, Entrance, Protocol, Traffic, Visit};
 use crate::listener::{self, Bound, Crowded, Host, Permit, Permits, Refusals, Tls, is_client_refused, proxy};
 
+/// Of the grace period, what is kept for telling those who cannot be waited for.
+const LAST_WORDS_SHARE: u32 = 10;
+/// Also where there is no grace at all: an answer on its way takes that long.
+const LAST_WORDS_MIN: Duration = Duration::from_millis(100);
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
+
 /// How the connections of a listener are received.
 #[derive(Clone, Debug)]
 struct Desk {
@@ -58,6 +64,21 @@ pub(super) struct House {
     pub(super) workers: Arc<Handles>,
     pub(super) permits: Arc<Permits>,
     pub(super) stop: watch::Receiver<bool>,
+}
+
+impl House {
+    /// Lets what is in flight end within `grace`. Shortly before its end, whose body is still on its way is told to come back, so
+    /// that nobody but the unreachable is cut without an answer.
+    pub(super) async fn drain(&self, grace: Duration) {
+        let last_words = (grace / LAST_WORDS_SHARE).clamp(LAST_WORDS_MIN, LAST_WORDS_MAX);
+        if tokio::time::timeout(grace.saturating_sub(last_words), self.permits.all_closed()).await.is_ok() {
+            return;
+        }
+        self.entrance.make_last_call();
+        if tokio::time::timeout(last_words, self.permits.all_closed()).await.is_err() {
+            tracing::warn!(shutdown_grace = ?grace, "connections were still open after the grace period and are cut");
+        }
+    }
 }
 
 /// A reception at work.
@@ -232,7 +253,7 @@ impl Desk {
                         entrance.serve(TokioIo::new(*stream), protocol, Visit { client, ..visit }, stop)
                     }
                     // Who is kept out by `client_ca` may be a sender that somebody misses; the rest is the noise of an open network.
-                    Err(error) if is_client_refused(&error) => return tracing::warn!(%error, %remote, "client certificate refused"),
+                    Err(error) if is_client_refused(&error) => return entrance.note_turned_away(remote, "client_certificate", &error),
                     Err(error) => return tracing::debug!(%error, %remote, "TLS handshake failed"),
                 }
             }

@@ -12,11 +12,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
+use rustls::sign::CertifiedKey;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::listener::proxy;
 pub(super) use trust::Trust;
 
 /// A gateway that listens accepts at once; this is for addresses that swallow packets.
@@ -38,9 +40,19 @@ pub(super) struct Question {
     pub(super) body: Vec<u8>,
 }
 
-/// Asks and waits for the answer, for `patience` at most. An `https` address needs somebody to trust. What is told of the address
-/// is its host: the path may end with a token.
-pub(super) fn ask(url: &Uri, question: Question, trust: Option<Trust>, patience: Duration) -> anyhow::Result<Answer> {
+/// What goes before the question.
+#[derive(Debug, Default)]
+pub(super) struct Introduction {
+    /// Whom to believe at an `https` address, which needs somebody.
+    pub(super) trust: Option<Trust>,
+    /// What to show a listener that demands a client certificate.
+    pub(super) identity: Option<CertifiedKey>,
+    /// Whether the listener expects a PROXY protocol header.
+    pub(super) proxy_protocol: bool,
+}
+
+/// Asks and waits for the answer, for `patience` at most. What is told of the address is its host: the path may end with a token.
+pub(super) fn ask(url: &Uri, question: Question, introduction: Introduction, patience: Duration) -> anyhow::Result<Answer> {
     let is_encrypted = match url.scheme() {
         Some(scheme) if *scheme == Scheme::HTTP => false,
         Some(scheme) if *scheme == Scheme::HTTPS => true,
@@ -50,15 +62,18 @@ pub(super) fn ask(url: &Uri, question: Question, trust: Option<Trust>, patience:
     if authority.as_str().contains('@') {
         bail!("the address must not hold a user or password: the instance's own are sent");
     }
-    let tls = match (is_encrypted, trust) {
+    let tls = match (is_encrypted, introduction.trust) {
         (false, _) => None,
-        (true, Some(trust)) => Some(TlsConnector::from(Arc::new(trust.into_config()))),
+        (true, Some(trust)) => Some(TlsConnector::from(Arc::new(trust.into_config(introduction.identity)))),
         (true, None) => bail!("{authority} needs a certificate to trust, and none is configured: give one with --cacert"),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(async {
         let exchange = async {
-            let stream = connect(authority, if is_encrypted { 443 } else { 80 }).await?;
+            let mut stream = connect(authority, if is_encrypted { 443 } else { 80 }).await?;
+            if introduction.proxy_protocol {
+                stream.write_all(&proxy::LOCAL).await.with_context(|| format!("cannot talk to {authority}"))?;
+            }
             match tls {
                 None => exchange(stream, url, authority, question).await,
                 Some(tls) => exchange(handshake(tls, stream, authority).await?, url, authority, question).await,
@@ -122,7 +137,7 @@ mod tests {
     use super::*;
 
     fn post(url: &Uri, headers: HeaderMap, body: Vec<u8>) -> anyhow::Result<Answer> {
-        ask(url, Question { method: Method::POST, headers, body }, None, Duration::from_secs(10))
+        ask(url, Question { method: Method::POST, headers, body }, Introduction::default(), Duration::from_secs(10))
     }
 
     /// Serves one connection with a fixed answer and returns what was asked.

@@ -28,6 +28,26 @@ pub(super) fn tls<'a>(config: &'a Config, instance: &'a Instance) -> Option<&'a 
     instance.listen.and(instance.tls.as_ref()).or(config.server.tls.as_ref())
 }
 
+/// Whether a connection to that address begins with a PROXY protocol header, and whether one from this machine may send it:
+/// only `trusted_proxies` may, and what connects to an address of this machine comes from there.
+pub(super) fn proxy_protocol(config: &Config, instance: &Instance) -> Option<MaySpeak> {
+    let listen = instance.listen.or_else(|| config.server.listen.first().copied())?;
+    let is_spoken = instance.listen.and(instance.proxy_protocol).unwrap_or(config.server.proxy_protocol);
+    let source = reachable(listen.ip());
+    let is_trusted = config.server.trusted_proxies.iter().any(|network| network.contains(&source));
+    is_spoken.then_some(if is_trusted { MaySpeak::Yes } else { MaySpeak::No { source } })
+}
+
+/// Whether this machine may speak the PROXY protocol to the gateway on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MaySpeak {
+    Yes,
+    /// It connects from here, which is no trusted proxy.
+    No {
+        source: IpAddr,
+    },
+}
+
 /// "All addresses" is one to listen on, not one to connect to.
 pub(super) fn reachable(ip: IpAddr) -> IpAddr {
     match ip {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-use super::client::{self, Question};
+use super::client::{self, Introduction, Question};
 use super::entrance::reachable;
 use super::output;
 use crate::config::Config;
@@ -24,7 +24,7 @@ pub(super) fn check(config: &Config) -> anyhow::Result<()> {
     let address = SocketAddr::new(reachable(admin.listen.ip()), admin.listen.port());
     let url: Uri = format!("http://{address}/readyz").parse().context("admin.listen")?;
     let question = Question { method: Method::GET, headers: HeaderMap::new(), body: Vec::new() };
-    let answer = client::ask(&url, question, None, PATIENCE)?;
+    let answer = client::ask(&url, question, Introduction::default(), PATIENCE)?;
     if answer.status != StatusCode::OK {
         bail!("{url} answered {}: {}", answer.status, answer.body.trim());
     }

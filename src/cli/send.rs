@@ -10,12 +10,13 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
-use super::client::{self, Answer, Question, Trust};
-use super::entrance::{self, Credentials};
+use super::client::{self, Answer, Introduction, Question, Trust};
+use super::entrance::{self, Credentials, MaySpeak};
 use super::output::{note, stdout};
 use super::terminal::visible_json;
-use crate::config::{Config, Signing, Tls};
+use crate::config::{Config, Instance, Signing, Tls};
 use crate::incident::Timestamp;
+use crate::listener;
 use crate::secret::Secret;
 use crate::senders::signature::Signed;
 
@@ -34,7 +35,9 @@ const PASSWORD_VARIABLE: &str = "HOOKGATE_PASSWORD";
                         Where the configuration holds only the hash of a password, give the password itself in the\n\
                         environment variable HOOKGATE_PASSWORD or with --password-stdin.\n\n\
                         Over TLS the other end must have exactly the configured certificate, whatever name it was reached by;\n\
-                        for a proxy in front: --url https://hooks.example.com/instance/execute/NAME --cacert its-ca.pem")]
+                        for a proxy in front: --url https://hooks.example.com/instance/execute/NAME --cacert its-ca.pem\n\n\
+                        A listener with client_ca wants a client certificate: --cert client.crt --key client.key. One that\n\
+                        speaks the PROXY protocol gets its header, if this machine is one of trusted_proxies.")]
 pub(super) struct Args {
     /// The instance
     name: String,
@@ -46,6 +49,15 @@ pub(super) struct Args {
     /// Trust these authorities (PEM) and check the host name, rather than expect exactly the configured certificate
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
+    /// Show this certificate (PEM), where the listener demands one with `client_ca`
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The private key of --cert (PEM)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// Begin with a PROXY protocol header also at the address of --url
+    #[arg(long, requires = "url")]
+    proxy_protocol: bool,
     /// Read the password from standard input (one line)
     #[arg(long, requires = "file")]
     password_stdin: bool,
@@ -62,10 +74,10 @@ impl Args {
             credentials = credentials.with_password(password);
         }
         let mut headers = headers(&credentials)?;
-        let trust = self.trust(entrance::tls(&config, instance))?;
+        let introduction = self.introduction(&config, instance)?;
         let body = self.body()?;
         sign(&instance.sender.signing, &mut headers, url.query(), &body)?;
-        let answer = client::ask(&url, Question { method: Method::POST, headers, body }, trust, ANSWER_TIMEOUT)?;
+        let answer = client::ask(&url, Question { method: Method::POST, headers, body }, introduction, ANSWER_TIMEOUT)?;
         print(&answer)?;
         verdict(answer.status)
     }
@@ -76,6 +88,26 @@ impl Args {
         }
         let text = configured.context("the configured port is 0, so only the running gateway knows it: give what it printed with --url")?;
         text.parse().context("cannot post to the configured address")
+    }
+
+    /// What the listener wants to see first. At another address than the configured one the person knows.
+    fn introduction(&self, config: &Config, instance: &Instance) -> anyhow::Result<Introduction> {
+        let tls = entrance::tls(config, instance);
+        let files = self.cert.as_deref().zip(self.key.as_deref());
+        let identity = files.map(|(certificate, key)| listener::identity(certificate, key)).transpose()?;
+        let is_configured_address = self.url.is_none();
+        if is_configured_address && identity.is_none() && tls.is_some_and(|tls| tls.client_ca.is_some()) {
+            bail!("this listener demands a client certificate (client_ca): give one with --cert FILE --key FILE");
+        }
+        let proxy_protocol = match entrance::proxy_protocol(config, instance).filter(|_| is_configured_address) {
+            None => self.proxy_protocol,
+            Some(MaySpeak::Yes) => true,
+            Some(MaySpeak::No { source }) => bail!(
+                "this listener speaks the PROXY protocol and lets nobody connect but trusted_proxies, and {source} is none: add it \
+                 there, or post by way of the proxy with --url"
+            ),
+        };
+        Ok(Introduction { trust: self.trust(tls)?, identity, proxy_protocol })
     }
 
     /// The gateway is known by its certificate, unless the person says otherwise.

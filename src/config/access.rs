@@ -8,6 +8,25 @@ use super::secret::{self, Password};
 
 /// A username that begins so names a header.
 const HEADER_PREFIX: &str = "_header:";
+/// Headers that say how a request is framed, sent on or understood: clients and proxies set, change and drop them as they
+/// must, and the gateway goes by some. None can be what a sender proves itself with.
+const UNFIT_HEADERS: [&str; 15] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "hookgate-client-subject",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-forwarded-for",
+];
 
 /// Who may come in. One password, or two while secrets are rotated.
 #[derive(Clone, Debug)]
@@ -111,8 +130,11 @@ enum Username {
 fn username(value: &DeValue<'_>) -> Result<Username, String> {
     let text = string(value)?;
     if let Some(name) = text.strip_prefix(HEADER_PREFIX) {
-        let name = HeaderName::from_bytes(name.as_bytes());
-        return name.map(Username::Header).map_err(|_| format!("names no valid header: write {HEADER_PREFIX}X-Api-Key"));
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("names no valid header: write {HEADER_PREFIX}X-Api-Key"))?;
+        if UNFIT_HEADERS.contains(&name.as_str()) {
+            return Err(format!("the header {name} cannot hold a secret: HTTP or the gateway uses it; write {HEADER_PREFIX}X-Api-Key"));
+        }
+        return Ok(Username::Header(name));
     }
     if text.is_empty() {
         return Err("must not be empty".into());

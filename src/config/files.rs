@@ -1,7 +1,7 @@
-//! What can only be seen on the disk: the store's place, and who can read the configuration. Certificates are looked at by
-//! those who use them.
+//! What can only be seen on the disk: the store's place, and who can read secrets. Certificates are looked at by those who use
+//! them.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -29,11 +29,26 @@ pub fn check_files(config: &Config) -> Vec<ConfigError> {
     errors
 }
 
-/// A warning if others can read a file that holds secrets.
+/// Where systemd puts what `LoadCredential=` names, readable for the service alone. It does so by an access list, which shows up
+/// as the group's bits.
+const CREDENTIALS: &str = "/run/credentials/";
+
+/// A warning if others can read the configuration, which holds secrets.
 pub(super) fn mode_warning(file: &File) -> io::Result<Option<String>> {
-    let mode = file.metadata()?.permissions().mode() & 0o777;
-    let advice = format!("holds secrets and can be read by others (mode {mode:04o}): chmod 600, or move them to {{ file = … }}");
-    Ok((mode & 0o077 != 0).then_some(advice))
+    let mode = exposed_mode(&file.metadata()?);
+    Ok(mode.map(|mode| format!("holds secrets and can be read by others (mode {mode:04o}): chmod 600, or move them to {{ file = … }}")))
+}
+
+/// A warning if others can read the file of a secret or a private key.
+pub(super) fn exposure(path: &Path, metadata: &Metadata) -> Option<String> {
+    let mode = exposed_mode(metadata).filter(|_| !path.starts_with(CREDENTIALS))?;
+    Some(format!("{path:?} holds a secret and is open to others (mode {mode:04o}): chmod 600"))
+}
+
+/// The permissions, if anybody but the owner has any.
+fn exposed_mode(metadata: &Metadata) -> Option<u32> {
+    let mode = metadata.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
 }
 
 fn check_folder(folder: &Path) -> Result<(), String> {

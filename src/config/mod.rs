@@ -106,6 +106,8 @@ impl Config {
         if has_literal_secret && let Some(warning) = files::mode_warning(&file).map_err(|error| unreadable(path, &error))? {
             config.warnings.push(ConfigError::of_file(warning).in_file(path));
         }
+        let exposed = config.exposed_keys();
+        config.warnings.extend(exposed.iter().map(|warning| warning.in_file(path)));
         Ok(config)
     }
 
@@ -173,6 +175,18 @@ impl Config {
         let server = self.server.tls.iter().map(|tls| ("server".to_owned(), tls));
         let numbered = self.instances.iter().enumerate();
         server.chain(numbered.filter_map(|(index, instance)| Some((format!("instance[{index}]"), instance.tls.as_ref()?))))
+    }
+}
+
+impl Config {
+    /// Private keys that others can read. Whether they can be read at all is for those to say who use them.
+    fn exposed_keys(&self) -> Vec<ConfigError> {
+        let keys = self.certificates().filter_map(|(table, tls)| {
+            let message = files::exposure(&tls.private_key, &std::fs::metadata(&tls.private_key).ok()?)?;
+            let key = format!("{table}.private_key");
+            Some(ConfigError { line: self.line(&key), key, message, file: None })
+        });
+        keys.collect()
     }
 }
 

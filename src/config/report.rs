@@ -86,6 +86,15 @@ impl<'a> Context<'a> {
         self.warnings.borrow_mut().push(warning);
     }
 
+    /// Reports a file that deserves a look, once however often it is named.
+    pub(super) fn warn_of_file(&self, message: String) {
+        let warning = ConfigError::of_file(message);
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+
     fn report(&self, place: &Place, message: String, is_absence: bool) {
         let error = ConfigError { key: place.key.clone(), line: place.line, message, file: None };
         self.mistakes.borrow_mut().push(Mistake { error, is_absence });

@@ -10,6 +10,7 @@ use argon2::{Algorithm, Params};
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
+use super::files::exposure;
 use super::reader::{Section, wrong_type};
 use super::report::Context;
 use crate::secret::Secret;
@@ -141,7 +142,7 @@ fn from_table(context: &Context<'_>, table: &DeTable<'_>) -> Result<Zeroizing<St
     };
     match (key.get_ref().as_ref(), value.get_ref()) {
         ("env", DeValue::String(name)) => from_env(context, name),
-        ("file", DeValue::String(path)) if !path.is_empty() => from_file(&context.folder.join(path.as_ref())),
+        ("file", DeValue::String(path)) if !path.is_empty() => from_file(context, &context.folder.join(path.as_ref())),
         _ => Err(usage()),
     }
 }
@@ -159,7 +160,7 @@ fn from_env(context: &Context<'_>, name: &str) -> Result<Zeroizing<String>, Stri
     }
 }
 
-fn from_file(path: &Path) -> Result<Zeroizing<String>, String> {
+fn from_file(context: &Context<'_>, path: &Path) -> Result<Zeroizing<String>, String> {
     let unreadable = |error: std::io::Error| format!("cannot read {path:?}: {error}");
     // Before opening: a FIFO would block, a device never end, and neither could be read again at a reload.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -167,6 +168,9 @@ fn from_file(path: &Path) -> Result<Zeroizing<String>, String> {
     }
     let mut text = Zeroizing::new(String::new());
     let file = File::open(path).map_err(unreadable)?;
+    if let Some(warning) = exposure(path, &file.metadata().map_err(unreadable)?) {
+        context.warn_of_file(warning);
+    }
     let length = file.take(MAX_SECRET_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
     if length as u64 > MAX_SECRET_FILE {
         return Err(format!("{path:?} is too large for a secret (more than 64 KiB)"));

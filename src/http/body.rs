@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming};
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::Refused;
 use super::traffic::Traffic;
+use crate::buffer::Buffer;
 
 /// How much of a refused body is still read, so that the caller, who may write it all before reading, sees the answer.
 const DRAIN_BYTES: u64 = 1 << 20;
@@ -20,11 +22,6 @@ const DRAIN_BYTES: u64 = 1 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// A third of the total time without a single byte means that nobody is there any more.
 const IDLE_SHARE: u32 = 3;
-
-/// By what the buffer of a body grows whose length is known: three steps to 10 MiB.
-const GROWTH_ANNOUNCED: usize = 8;
-/// The same for a chunked body, of which nobody knows how much is still to come.
-const GROWTH_UNANNOUNCED: usize = 2;
 
 /// A budget of body bytes over all requests in flight.
 #[derive(Debug)]
@@ -77,24 +74,35 @@ impl Drop for Reserved {
     }
 }
 
-/// Reads the whole body: at most `max` bytes, within `time`, and never silent for a third of it.
+/// What ends the reading of a body before its own end.
+#[derive(Debug)]
+pub(super) struct Bounds<'a> {
+    /// Bytes.
+    pub(super) max: u64,
+    /// For all of it; a third of that without a byte is enough as well.
+    pub(super) time: Duration,
+    /// Turns true when the gateway is about to end: no body is waited for any more.
+    pub(super) last_call: &'a watch::Sender<bool>,
+}
+
+/// Reads the whole body within its bounds.
 pub(super) async fn collect(
     body: &mut Incoming,
-    max: u64,
-    time: Duration,
+    bounds: &Bounds<'_>,
     reserved: &mut Reserved,
     traffic: &Traffic,
 ) -> Result<Bytes, Refused> {
+    let max = bounds.max;
     let announced = body.size_hint().exact();
     if body.size_hint().lower() > max {
         return Err(Refused::BodyTooLarge { limit: max });
     }
     let start = Instant::now();
     let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    let mut all = Buffer::new(usize::try_from(announced.unwrap_or(max)).unwrap_or(usize::MAX));
     loop {
-        let received = (first.len() + rest.len()) as u64;
-        let Some(frame) = next_frame(body, start, time, received).await? else { break };
+        let received = (first.len() + all.len()) as u64;
+        let Some(frame) = next_frame(body, start, bounds, received).await? else { break };
         // Trailers are not headers: what they say is not looked at.
         let Ok(data) = frame.into_data() else { continue };
         if received + data.len() as u64 > max {
@@ -111,37 +119,27 @@ pub(super) async fn collect(
             }
             continue;
         }
-        if rest.is_empty() {
-            rest = BytesMut::from(std::mem::take(&mut first));
+        if all.is_empty() {
+            all.append(&std::mem::take(&mut first));
         }
-        make_room(&mut rest, data.len(), announced.unwrap_or(max), announced.map_or(GROWTH_UNANNOUNCED, |_| GROWTH_ANNOUNCED));
-        rest.extend_from_slice(&data);
+        all.append(&data);
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-/// Makes room for `more` bytes: `growth` times what is there then, but not more than `all` that can come. A large body so costs
-/// little beyond itself, and one that is only announced costs nothing.
-fn make_room(rest: &mut BytesMut, more: usize, all: u64, growth: usize) {
-    let needed = rest.len() + more;
-    if rest.capacity() >= needed {
-        return;
-    }
-    let all = usize::try_from(all).unwrap_or(usize::MAX);
-    let mut larger = BytesMut::with_capacity(needed.saturating_mul(growth).min(all).max(needed));
-    larger.extend_from_slice(rest);
-    *rest = larger;
-}
-
-async fn next_frame(body: &mut Incoming, start: Instant, time: Duration, received: u64) -> Result<Option<Frame<Bytes>>, Refused> {
+async fn next_frame(body: &mut Incoming, start: Instant, bounds: &Bounds<'_>, received: u64) -> Result<Option<Frame<Bytes>>, Refused> {
     // Most bodies arrive together with their head: then no timer is needed.
     let mut frame = std::pin::pin!(body.frame());
     let at_once = std::future::poll_fn(|cx| std::task::Poll::Ready(frame.as_mut().poll(cx))).await;
     let frame = match at_once {
         std::task::Poll::Ready(frame) => frame,
         std::task::Poll::Pending => {
-            let deadline = (start + time).min(Instant::now() + time / IDLE_SHARE);
-            timeout_at(deadline, frame).await.map_err(|_| Refused::BodyTooSlow { received, after: start.elapsed() })?
+            let deadline = (start + bounds.time).min(Instant::now() + bounds.time / IDLE_SHARE);
+            let mut last_call = bounds.last_call.subscribe();
+            tokio::select! {
+                frame = timeout_at(deadline, frame) => frame.map_err(|_| Refused::BodyTooSlow { received, after: start.elapsed() })?,
+                _ = last_call.wait_for(|is_made| *is_made) => return Err(Refused::Stopping { received }),
+            }
         }
     };
     frame.transpose().map_err(|source| Refused::BodyBroken { received, source })
@@ -167,19 +165,6 @@ pub(super) fn drain(mut body: Incoming) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_buffer_grows_with_what_arrives_and_no_further_than_the_body() {
-        let (all, mut rest, mut steps) = (10 << 20, BytesMut::new(), 0);
-        while rest.len() < all {
-            let before = rest.capacity();
-            make_room(&mut rest, 65_536, all as u64, GROWTH_ANNOUNCED);
-            rest.extend_from_slice(&[0; 65_536]);
-            steps += usize::from(rest.capacity() != before);
-            assert!(rest.capacity() <= all && rest.capacity() <= rest.len() * GROWTH_ANNOUNCED, "{}", rest.capacity());
-        }
-        assert!(steps <= 3, "{steps}");
-    }
 
     #[test]
     fn a_budget_is_given_back() {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
 use super::early::NamedErrors;
@@ -30,6 +31,8 @@ const MAX_AGE: Duration = Duration::from_secs(3600);
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// What is in flight then may take as long as a slow body on a slow disk.
 const LAST_WORDS: Duration = Duration::from_secs(60);
+/// For an answer to what is no request here, and for the rest of that to arrive.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 /// For the last answers and frames of an HTTP/2 connection with nothing in flight; two seconds are many round trips, the rest
 /// is for a large answer on a slow line.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -95,6 +98,7 @@ impl Entrance {
         let visit = Arc::new(visit);
         let io = Unstalled::new(io, timer.clone(), header_timeout);
         let io = NamedErrors::new(io, Arc::clone(&self), visit.remote);
+        let (entrance, remote) = (Arc::clone(&self), visit.remote);
         let service = service_fn(move |request| {
             let (entrance, visit) = (Arc::clone(&self), Arc::clone(&visit));
             // Boxed, because it is large, and between two requests there is none.
@@ -108,20 +112,30 @@ impl Entrance {
             .max_buf_size(MAX_BUFFER)
             .half_close(false)
             .serve_connection(io, service);
-        let mut connection = std::pin::pin!(connection);
+        let mut connection = connection;
         let age = tokio::time::sleep(MAX_AGE);
-        tokio::select! {
-            ended = connection.as_mut() => return log_end(ended),
-            () = age => {}
-            _ = stop.wait_for(|stop| *stop) => {}
+        let ended = tokio::select! {
+            ended = &mut connection => Some(ended),
+            () = age => None,
+            _ = stop.wait_for(|stop| *stop) => None,
+        };
+        match ended {
+            Some(Err(error)) if error.is_parse_version_h2() => {
+                let answer = entrance.answer_plain_http2(remote);
+                // Boxed: hardly any connection needs the room.
+                return Box::pin(say(connection.into_parts().io, answer)).await;
+            }
+            Some(ended) => return log_end(ended),
+            None => {}
         }
         if traffic.is_unused() {
             // Closed now, its client would see no answer at all; so a restart would lose what is on its way.
             tokio::select! {
-                ended = connection.as_mut() => return log_end(ended),
+                ended = &mut connection => return log_end(ended),
                 () = tokio::time::sleep(FIRST_REQUEST) => {}
             }
         }
+        let mut connection = std::pin::pin!(connection);
         connection.as_mut().graceful_shutdown();
         finish(connection).await;
     }
@@ -167,6 +181,18 @@ impl Entrance {
             () = traffic.quiet(GOODBYE) => {}
         }
     }
+}
+
+/// Sends an answer that no request was understood for, and closes. Whoever does not take it in time goes without.
+async fn say(io: impl Read + Write + Unpin, answer: Vec<u8>) {
+    let mut io = TokioIo::new(io);
+    let said = async {
+        io.write_all(&answer).await?;
+        io.shutdown().await?;
+        // Closing with unread bytes would reset the connection before the peer has read the answer.
+        tokio::io::copy(&mut io, &mut tokio::io::sink()).await
+    };
+    let _ = tokio::time::timeout(LAST_ANSWER, said).await;
 }
 
 /// Waits for the last answers; a peer that does not read them is cut off.

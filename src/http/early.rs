@@ -83,13 +83,23 @@ impl Entrance {
     /// The whole answer to bytes that are no HTTP request.
     fn answer_unparsable(&self, status: StatusCode, peer: IpAddr) -> Vec<u8> {
         match status {
-            StatusCode::BAD_REQUEST => self.raw_answer(status, "framing", "malformed request: this is not HTTP/1.1", peer),
+            StatusCode::BAD_REQUEST => self.answer_malformed(peer, "malformed request: this is not HTTP/1.1"),
             // An address that is too long is a head that is too large.
             _ => {
                 let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
                 self.raw_answer(status, "headers_too_large", "The headers are too many or too large.", peer)
             }
         }
+    }
+
+    /// The whole answer to an HTTP/2 client on a connection that is not encrypted. It may well not understand this; its operator
+    /// will.
+    pub(super) fn answer_plain_http2(&self, peer: IpAddr) -> Vec<u8> {
+        self.answer_malformed(peer, "malformed request: HTTP/2 is spoken over TLS only; send HTTP/1.1 here, or use https")
+    }
+
+    fn answer_malformed(&self, peer: IpAddr, text: &str) -> Vec<u8> {
+        self.raw_answer(StatusCode::BAD_REQUEST, "framing", text, peer)
     }
 
     /// The whole answer to a connection beyond a limit, where it can be answered; counted in any case.
@@ -104,17 +114,21 @@ impl Entrance {
     /// Takes note of a connection that was closed without an answer.
     pub fn note_turned_away(&self, peer: IpAddr, word: &'static str, reason: &io::Error) {
         self.metrics.rejections.get_or_create(&RejectionLabels { instance: String::new(), reason: word }).inc();
-        tracing::warn!(%peer, %reason, "connection refused");
+        if self.log_quota.admits("", word) {
+            tracing::warn!(%peer, %reason, "connection refused");
+        }
     }
 
     fn raw_answer(&self, status: StatusCode, word: &'static str, text: &str, peer: IpAddr) -> Vec<u8> {
         let id = self.request_ids.next();
         self.count_refused(None, status, word);
-        tracing::warn!(request_id = id.as_str(), %peer, status = status.as_u16(), reason = text, "request refused");
+        if self.log_quota.admits("", word) {
+            tracing::warn!(request_id = id.as_str(), %peer, status = status.as_u16(), reason = text, "request refused");
+        }
         let retry = if status == StatusCode::SERVICE_UNAVAILABLE { "retry-after: 1\r\n" } else { "" };
         format!(
-            "HTTP/1.1 {status}\r\nx-request-id: {}\r\n{retry}content-type: text/plain; charset=utf-8\r\nconnection: close\r\n\
-             content-length: {}\r\n\r\n{text}\n",
+            "HTTP/1.1 {status}\r\nx-request-id: {}\r\n{retry}content-type: text/plain; charset=utf-8\r\n\
+             x-content-type-options: nosniff\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{text}\n",
             id.as_str(),
             text.len() + 1,
         )

@@ -37,6 +37,8 @@ pub(super) enum Refused {
     Path,
     #[error("method {method} is not answered here")]
     Method { method: Method, allow: HeaderValue },
+    #[error("{most} requests of this client are being answered already, as many as max_connections_per_address allows")]
+    TooManyRequests { most: usize },
     #[error("too many failed logins from this address; the next is looked at in {0:?}")]
     Throttled(Duration),
     #[error("{0}")]
@@ -57,6 +59,8 @@ pub(super) enum Refused {
     BodyTooSlow { received: u64, after: Duration },
     #[error("the body broke off after {received} bytes: {source}")]
     BodyBroken { received: u64, source: hyper::Error },
+    #[error("the gateway had to stop while the body was still on its way: {received} bytes of it had come")]
+    Stopping { received: u64 },
     #[error("the budget for bodies in flight is used up")]
     OverBudget,
     #[error("{0}")]
@@ -104,7 +108,10 @@ impl Refused {
 
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Credentials(auth::Refusal::Busy) | Self::TooManyRequests { .. }
+            | Self::OverBudget
+            | Self::Stopping { .. }
+            | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Signature(refusal) if refusal.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Credentials(_) | Self::Signature(_) | Self::Unproven(_) | Self::Address(_) | Self::HungUp => StatusCode::UNAUTHORIZED,
             Self::Handshake(refusal) if refusal.is_failed_login() => StatusCode::UNAUTHORIZED,
@@ -129,6 +136,7 @@ impl Refused {
             Self::Framing(_) => "framing",
             Self::Path => "path",
             Self::Method { .. } => "method",
+            Self::TooManyRequests { .. } => "too_many_requests_of_address",
             Self::Throttled(_) => "throttled",
             Self::Credentials(refusal) => refusal.reason(),
             Self::Address(_) => "address",
@@ -146,7 +154,7 @@ impl Refused {
             Self::Store(WriteError::QueueFull) => "queue_full",
             Self::Store(WriteError::Overdue) => "queue_overdue",
             Self::Store(WriteError::DiskFull) => "disk_full",
-            Self::Store(WriteError::Closing) => "closing",
+            Self::Stopping { .. } | Self::Store(WriteError::Closing) => "closing",
             Self::Store(_) => "store",
             Self::Internal(_) => "internal",
         }
@@ -162,11 +170,12 @@ impl Refused {
             Self::Throttled(_) => "Too many failed logins. Try again later.".into(),
             Self::BodyTooSlow { .. } => "The body came too slowly.".into(),
             Self::BodyBroken { .. } => "The body broke off.".into(),
-            Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Store(_) => NOT_NOW.into(),
+            Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Stopping { .. } | Self::Store(_) => NOT_NOW.into(),
             Self::Signature(refusal) if refusal.is_temporary() => NOT_NOW.into(),
             Self::Credentials(_) | Self::Signature(_) | Self::Unproven(_) | Self::Address(_) | Self::HungUp => FAILED.into(),
             Self::Handshake(refusal) if refusal.is_failed_login() => FAILED.into(),
             Self::Handshake(_) => "The challenge cannot be answered: it is too long, or not visible ASCII.".into(),
+            Self::TooManyRequests { .. } => "Too many requests at once. Try again later.".into(),
             Self::Internal(_) => "Internal error.".into(),
         }
     }
@@ -175,8 +184,8 @@ impl Refused {
         match self {
             Self::Throttled(wait) => Some(*wait),
             Self::Store(WriteError::QueueFull | WriteError::Overdue) => Some(RETRY_SOON),
-            Self::Store(_) => Some(RETRY_LATER),
-            Self::Credentials(auth::Refusal::Busy) | Self::OverBudget => Some(RETRY_SOON),
+            Self::Stopping { .. } | Self::Store(_) => Some(RETRY_LATER),
+            Self::Credentials(auth::Refusal::Busy) | Self::TooManyRequests { .. } | Self::OverBudget => Some(RETRY_SOON),
             // A key's owner is asked again after a while.
             Self::Signature(refusal) if refusal.is_temporary() => Some(RETRY_LATER),
             _ => None,
@@ -185,7 +194,10 @@ impl Refused {
 
     /// After these the rest of the stream is not to be trusted, or not worth reading.
     fn closes_connection(&self) -> bool {
-        matches!(self, Self::Framing(_) | Self::BodyTooLarge { .. } | Self::BodyTooSlow { .. } | Self::BodyBroken { .. })
+        matches!(
+            self,
+            Self::Framing(_) | Self::BodyTooLarge { .. } | Self::BodyTooSlow { .. } | Self::BodyBroken { .. } | Self::Stopping { .. }
+        )
     }
 
     /// The whole answer except `X-Request-Id`. `basic`: whether a 401 asks for Basic credentials.
@@ -229,7 +241,7 @@ fn accepts_json(headers: &HeaderMap) -> bool {
 fn problem(status: StatusCode, detail: &str) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or("Error");
     let json = serde_json::json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
-    let mut response = Response::new(Body::from(json.to_string()));
+    let mut response = Response::new(Body::whole(json.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
@@ -258,6 +270,36 @@ mod tests {
     fn waiting_time_is_rounded_up() {
         let response = Refused::Throttled(Duration::from_millis(1200)).response(&HeaderMap::new(), true);
         assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+    }
+
+    #[test]
+    fn the_guide_has_every_status_with_its_text() {
+        let guide = include_str!("../../docs/http.md");
+        let table = guide.split_once("## Statuses\n").unwrap().1.split_once("\n## ").unwrap().0;
+        for refused in [
+            Refused::Framing("x"),
+            Refused::Path,
+            Refused::method(&Method::PUT),
+            Refused::Throttled(RETRY_SOON),
+            Refused::Credentials(auth::Refusal::UnknownUser),
+            Refused::Credentials(auth::Refusal::Busy),
+            Refused::HungUp,
+            Refused::Unproven(Unproven::NoToken),
+            Refused::Handshake(HandshakeRefusal::Unfit),
+            Refused::TooManyRequests { most: 1 },
+            Refused::BodyTooLarge { limit: 1 },
+            Refused::BodyTooSlow { received: 0, after: RETRY_SOON },
+            Refused::Stopping { received: 0 },
+            Refused::OverBudget,
+            Refused::Intake(IntakeError::Malformed { what: "x".into() }),
+            Refused::Store(WriteError::DiskFull),
+            Refused::Internal("x".into()),
+        ] {
+            let text = refused.public_text().replace(" 1 bytes", " … bytes");
+            let (beginning, status) = (text.split(": ").next().unwrap(), refused.status().as_u16());
+            let is_there = table.lines().any(|row| row.starts_with(&format!("| {status} | `{beginning}")));
+            assert!(is_there, "{status} {text:?} is not in the table");
+        }
     }
 
     #[test]

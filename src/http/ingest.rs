@@ -11,14 +11,16 @@ use hyper::body::Incoming;
 
 use super::admit::Admitted;
 use super::answer::{self, Body};
+use super::body::Reserved;
 use super::error::Refused;
 use super::reading::{self, Content};
 use super::request_id::RequestId;
+use super::shares::Share;
 use super::{Entrance, Instance, Site, Visit, body, framing, route, vouched};
 use crate::incident::{Draft, Timestamp};
 use crate::intake::{self, Intake};
 use crate::listener::client_address;
-use crate::metrics::{RejectionLabels, RequestLabels};
+use crate::metrics::{REASONS, RejectionLabels, RequestLabels};
 use crate::rejections::{self, Rejection};
 use crate::store::Write;
 
@@ -53,13 +55,17 @@ impl Entrance {
                 response
             }
         };
-        response.headers_mut().insert(X_REQUEST_ID, passage.id.header_value());
+        let headers = response.headers_mut();
+        headers.insert(X_REQUEST_ID, passage.id.header_value());
+        // Answers may repeat what a stranger sent: no browser is to guess what that is.
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
 
     async fn ingest(&self, passage: &mut Passage<'_>, incoming: &mut Incoming) -> Result<Response<Body>, Refused> {
         vouched::name_host(&mut passage.head)?;
         framing::check(&passage.head)?;
+        let _share = self.share(passage)?;
         let Admitted { instance, greeting } = self.admit(passage).await?;
         if let Some(greeting) = greeting {
             return Ok(self.greet(&instance, greeting));
@@ -68,8 +74,9 @@ impl Entrance {
             return answer_probe(&instance, &passage.head.method);
         }
         let limits = &passage.site.limits;
+        let bounds = body::Bounds { max: limits.max_body, time: limits.body_timeout, last_call: &self.last_call };
         let mut reserved = self.budget.reserve();
-        let bytes = body::collect(incoming, limits.max_body, limits.body_timeout, &mut reserved, &passage.visit.traffic).await?;
+        let bytes = body::collect(incoming, &bounds, &mut reserved, &passage.visit.traffic).await?;
         let content = reading::read(&instance, &mut passage.head, bytes).await;
         match content.inspect_err(|refused| self.count_failure(passage, &instance, refused))? {
             Content::Greeting(greeting) => Ok(self.greet(&instance, greeting)),
@@ -77,9 +84,15 @@ impl Entrance {
                 let drafts = count_mapped(passage, &instance, intake);
                 // What was packed takes more room now than it took on the way.
                 reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;
-                self.store(passage, &instance, drafts).await
+                self.store(passage, &instance, drafts, reserved).await
             }
         }
+    }
+
+    /// A request's place among those of its client, where connections do not tell clients apart.
+    fn share(&self, passage: &Passage<'_>) -> Result<Option<Share<'_>>, Refused> {
+        let is_by_proxy = passage.peer != passage.visit.remote.to_canonical();
+        is_by_proxy.then(|| self.shares.take(passage.peer, passage.site.limits.max_requests_per_client)).transpose()
     }
 
     /// A wrong signature is a failed login like a wrong password.
@@ -90,10 +103,16 @@ impl Entrance {
     }
 
     /// Commits, then answers.
-    async fn store(&self, passage: &Passage<'_>, instance: &Instance, drafts: Vec<Draft>) -> Result<Response<Body>, Refused> {
+    async fn store(
+        &self,
+        passage: &Passage<'_>,
+        instance: &Instance,
+        drafts: Vec<Draft>,
+        reserved: Reserved,
+    ) -> Result<Response<Body>, Refused> {
         if drafts.is_empty() {
             instance.ok.inc();
-            let mut response = Response::new(Body::from("[]"));
+            let mut response = Response::new(Body::whole("[]"));
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             return Ok(response);
         }
@@ -108,7 +127,7 @@ impl Entrance {
         });
         let receipt = passage.visit.lane.commit(Arc::clone(&write)).await?;
         instance.ok.inc();
-        Ok(answer::stored_response(&instance.name, &write.drafts, &receipt))
+        Ok(answer::stored_response(write, receipt, reserved))
     }
 
     /// The answer to a refused request; its true reason goes to the log, the metrics and the rejections.
@@ -118,13 +137,7 @@ impl Entrance {
         let path = passage.head.uri.path();
         self.count_refused(instance.map(|instance| &*instance.name), status, refused.word());
         let (id, peer, method) = (passage.id.as_str(), passage.peer, &passage.head.method);
-        let name = route::address(&passage.visit.door, path).map(|address| address.name).unwrap_or_default();
-        let reason = refused.to_string();
-        if status.is_server_error() {
-            tracing::error!(request_id = id, instance = name, %peer, %method, status = status.as_u16(), reason, "request refused");
-        } else {
-            tracing::warn!(request_id = id, instance = name, %peer, %method, status = status.as_u16(), reason, "request refused");
-        }
+        self.log_refused(passage, refused);
         if let Some(instance) = instance {
             let at = Timestamp::now();
             instance.tally.activity.last_refusal.set(at);
@@ -132,7 +145,7 @@ impl Entrance {
                 at,
                 request_id: id.to_owned(),
                 status: status.as_u16(),
-                reason,
+                reason: refused.to_string(),
                 method: method.to_string(),
                 path: route::shown(path),
                 peer,
@@ -144,7 +157,23 @@ impl Entrance {
         refused.response(&passage.head.headers, basic)
     }
 
+    /// One line with the true reason, unless there are very many.
+    fn log_refused(&self, passage: &Passage<'_>, refused: &Refused) {
+        let (id, peer, method, status) = (passage.id.as_str(), passage.peer, &passage.head.method, refused.status());
+        let known = passage.instance().map_or("", |instance| &instance.name);
+        if !self.log_quota.admits(known, refused.word()) {
+            return;
+        }
+        let name = route::address(&passage.visit.door, passage.head.uri.path()).map(|address| address.name).unwrap_or_default();
+        if status.is_server_error() {
+            tracing::error!(request_id = id, instance = name, %peer, %method, status = status.as_u16(), reason = %refused, "request refused");
+        } else {
+            tracing::warn!(request_id = id, instance = name, %peer, %method, status = status.as_u16(), reason = %refused, "request refused");
+        }
+    }
+
     pub(super) fn count_refused(&self, instance: Option<&str>, status: StatusCode, word: &'static str) {
+        debug_assert!(REASONS.contains(&word), "{word} is missing in the list of reasons");
         let instance = instance.unwrap_or_default().to_owned();
         self.metrics.requests.get_or_create(&RequestLabels { instance: instance.clone(), status: status.as_u16() }).inc();
         self.metrics.rejections.get_or_create(&RejectionLabels { instance, reason: word }).inc();

@@ -16,6 +16,7 @@ mod instance;
 mod reading;
 mod request_id;
 mod route;
+mod shares;
 mod stall;
 mod timer;
 mod traffic;
@@ -30,9 +31,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::Method;
 use ipnet::IpNet;
+use tokio::sync::watch;
 
 use crate::auth::{Throttle, Verifier};
 use crate::incident::Timestamp;
+use crate::log::Quota;
 use crate::metrics::Metrics;
 use crate::rejections::Rejections;
 use crate::senders::fetch::{Fetcher, is_sns_host};
@@ -41,6 +44,7 @@ pub use connection::{Protocol, Serving, Visit};
 pub use instance::{Instance, InstanceOptions, PasswordUses, Proof, Waiting};
 use request_id::RequestIds;
 pub use route::Door;
+use shares::Shares;
 pub use timer::CoarseTimer;
 pub use traffic::Traffic;
 
@@ -55,6 +59,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// For a body to arrive.
     pub body_timeout: Duration,
+    /// Requests of one client that are answered at once, where it comes by a trusted proxy and connections are not its own.
+    pub max_requests_per_client: usize,
     /// Failed logins a minute, per address and instance; 0 switches the throttle off.
     pub failed_logins_per_minute: u32,
     /// Who may say in X-Forwarded-For whom they speak for.
@@ -97,6 +103,9 @@ pub struct Entrance {
     verifier: Arc<Verifier>,
     throttle: Throttle,
     budget: Arc<Budget>,
+    shares: Shares,
+    last_call: watch::Sender<bool>,
+    log_quota: Quota,
     metrics: Arc<Metrics>,
     rejections: Arc<Rejections>,
     /// Visits what confirms a subscription, at Amazon and nowhere else.
@@ -110,6 +119,9 @@ impl Entrance {
         Self {
             throttle: Throttle::new(site.limits.failed_logins_per_minute),
             budget: Budget::new(site.limits.max_body_in_flight, metrics.body_in_flight.clone()),
+            shares: Shares::default(),
+            last_call: watch::Sender::new(false),
+            log_quota: Quota::default(),
             site: ArcSwap::from_pointee(site),
             verifier,
             metrics,
@@ -129,6 +141,11 @@ impl Entrance {
         self.throttle.set_rate(site.limits.failed_logins_per_minute);
         self.budget.set_limit(site.limits.max_body_in_flight);
         self.site.store(Arc::new(site));
+    }
+
+    /// The gateway is about to end: whose body is not there yet is told to come back.
+    pub fn make_last_call(&self) {
+        self.last_call.send_replace(true);
     }
 }
 

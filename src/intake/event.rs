@@ -1,20 +1,22 @@
 //! One event: what its object says, and the incident that becomes of it.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::json::{self, Fault, Scanner, Text};
 use super::key::duplication_key;
 use super::{Context, HEADERS, IntakeError, dates};
-use crate::incident::Draft;
+use crate::incident::{Draft, Label};
 
 /// The name of an incident whose sender gave none: what Cortex XSOAR calls it.
 const DEFAULT_NAME: &str = "Generic webhook triggered incident";
 
 /// Characters of a name or type that are kept: a headline, not a place for a payload; both are shown in lists and searched.
 pub(super) const MAX_LABEL_CHARS: usize = 1_024;
+
+/// Bytes from which on a copy costs more than to know where the original is.
+const LONG_LABEL: usize = 64;
 
 /// Characters of the longest date worth reading: any ISO 8601 spelling with a very long fraction.
 const MAX_DATE_CHARS: usize = 128;
@@ -76,18 +78,18 @@ impl<'a> Event<'a> {
         let mut warnings = Vec::new();
         let raw = self.raw(json)?;
         let key = duplication_key(&raw, context);
-        let name = self.name(&mut warnings);
-        let kind = self.kind(context, &mut warnings);
+        let name = self.name(json, &mut warnings);
+        let kind = self.kind(json, context, &mut warnings);
         let occurred = self.occurred(&mut warnings);
         Ok(Draft { name, kind, occurred, raw, key, fields: Vec::new(), warnings })
     }
 
-    pub(super) fn name(&self, warnings: &mut Vec<Cow<'static, str>>) -> Cow<'static, str> {
-        label(self.name, NAME_CUT, warnings).map_or(Cow::Borrowed(DEFAULT_NAME), Cow::Owned)
+    pub(super) fn name(&self, json: &Bytes, warnings: &mut Vec<Cow<'static, str>>) -> Label {
+        label(json, self.name, NAME_CUT, warnings).unwrap_or_else(|| DEFAULT_NAME.into())
     }
 
-    pub(super) fn kind(&self, context: &Context<'_>, warnings: &mut Vec<Cow<'static, str>>) -> Option<Arc<str>> {
-        label(self.kind, KIND_CUT, warnings).map(Arc::from).or_else(|| context.rules.incident_type.clone())
+    pub(super) fn kind(&self, json: &Bytes, context: &Context<'_>, warnings: &mut Vec<Cow<'static, str>>) -> Option<Label> {
+        label(json, self.kind, KIND_CUT, warnings).or_else(|| context.rules.incident_type.clone().map(Label::from))
     }
 
     /// The event as spelled.
@@ -159,8 +161,17 @@ fn kept(object: Bytes, has_headers: bool) -> Result<Bytes, IntakeError> {
 }
 
 /// The text of `value`, if it is a string that says something.
-fn label(value: Option<&[u8]>, cut: &'static str, warnings: &mut Vec<Cow<'static, str>>) -> Option<String> {
-    let (label, is_cut) = Text::of(value?)?.decode(MAX_LABEL_CHARS);
+///
+/// A long one without escapes is not copied: it is a part of `json` as it stands there.
+fn label(json: &Bytes, value: Option<&[u8]>, cut: &'static str, warnings: &mut Vec<Cow<'static, str>>) -> Option<Label> {
+    let text = Text::of(value?)?;
+    let (label, is_cut) = match text.as_spelled(MAX_LABEL_CHARS) {
+        Some((spelled, is_cut)) if spelled.len() >= LONG_LABEL => (Label::part(json.slice_ref(spelled))?, is_cut),
+        _ => {
+            let (decoded, is_cut) = text.decode(MAX_LABEL_CHARS);
+            (decoded.into(), is_cut)
+        }
+    };
     if label.trim().is_empty() {
         return None;
     }

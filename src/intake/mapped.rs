@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::event::{self, Event};
 use super::json::{self, Scanner};
 use super::{Context, Fault, Intake, IntakeError, dates};
-use crate::incident::{Draft, DuplicationKey, Field};
+use crate::incident::{Draft, DuplicationKey, Field, Label};
 use crate::mapping::{self, Failed, Mapping, Output, PlainPath, Session, Slot, Step};
 
 /// Characters of a field's value that are kept: it is shown in lists and looked up in an index.
@@ -142,9 +142,9 @@ impl Reader<'_> {
             return;
         }
         let name = mapped.label(Slot::Name, event::NAME_CUT);
-        let name = name.map_or_else(|| event.name(&mut mapped.warnings), Cow::Owned);
-        let kind = mapped.label(Slot::Kind, event::KIND_CUT).map(Arc::from);
-        let kind = kind.or_else(|| event.kind(self.context, &mut mapped.warnings));
+        let name = name.map_or_else(|| event.name(item, &mut mapped.warnings), Label::from);
+        let kind = mapped.label(Slot::Kind, event::KIND_CUT).map(Label::from);
+        let kind = kind.or_else(|| event.kind(item, self.context, &mut mapped.warnings));
         let occurred = mapped.occurred().or_else(|| event.occurred(&mut mapped.warnings));
         let key = mapped.key().or_else(|| super::key::duplication_key(&raw, self.context));
         let fields = mapped.fields();

@@ -102,6 +102,13 @@ pub(super) fn load(files: &TlsFiles, provider: &Arc<CryptoProvider>) -> Result<L
     Ok(Loaded { key: CertifiedKey::new(chain, key), verifier })
 }
 
+/// A certificate and its key, for whoever is to show them: as a listener loads its own.
+pub fn identity(certificate: &Path, private_key: &Path) -> Result<CertifiedKey, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let files = TlsFiles { certificate: certificate.into(), private_key: private_key.into(), client_ca: None };
+    load(&files, &provider).map(|loaded| loaded.key)
+}
+
 /// Every certificate of a PEM file, in order; at least one.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     read_chain(TlsFile::Certificate, path)

@@ -9,7 +9,7 @@ mod subject;
 mod tls;
 
 pub use accept::{Bound, Host, Refusals, accept};
-pub use certificate::{Inspection, TlsError, TlsFile, TlsFiles, certificates, inspect};
+pub use certificate::{Inspection, TlsError, TlsFile, TlsFiles, certificates, identity, inspect};
 pub use peer::client_address;
 pub use permits::{Crowded, Permit, PermitLimits, Permits};
 pub use tls::{Tls, is_client_refused};

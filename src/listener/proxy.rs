@@ -15,6 +15,9 @@ const FIXED: usize = 16;
 /// Of addresses and extensions. Senders keep the header within one segment of the smallest MTU, which is this.
 const MOST_VARIABLE: usize = 536;
 
+/// The header of a connection that speaks for nobody but the one who opens it (LOCAL).
+pub const LOCAL: [u8; FIXED] = *b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
 /// A complete header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -143,6 +146,7 @@ mod tests {
 
     #[test]
     fn a_proxy_may_speak_for_itself() {
+        assert_eq!(parse(&LOCAL), Ok(Parsed::Complete(Header { client: None, length: FIXED })));
         for bytes in [header(0x20, 0x00, b""), header(0x20, 0x11, &v4()[FIXED..]), header(0x20, 0xff, b"x"), header(0x21, 0x00, b"")] {
             assert_eq!(client_of(&bytes), Ok(None));
         }

@@ -122,6 +122,30 @@ fn the_list_goes_by_the_client_that_a_proxy_names() {
 }
 
 #[test]
+fn a_client_behind_a_proxy_has_its_share_of_requests() {
+    let running = Running::start_with("max_connections_per_address = 2\ntrusted_proxies = [\"127.0.0.1\"]", BASIC);
+    let begin = |client: &str| {
+        let mut stream = connect(running.address);
+        let head = format!("POST {PATH} HTTP/1.1\r\nhost: test\r\n{}: {}\r\nx-forwarded-for: {client}\r\n", ALICE.0, ALICE.1);
+        stream.write_all(format!("{head}content-length: 2\r\n\r\n{{").as_bytes()).unwrap();
+        stream
+    };
+    let mut held: Vec<_> = (0..2).map(|_| begin("203.0.113.5")).collect();
+    eventually("both are being read", || running.metric("hookgate_body_in_flight_bytes") == 2.0);
+    let post = |client: &str| running.request("POST", PATH, &[ALICE, ("x-forwarded-for", client)], b"{}");
+    let refused = post("203.0.113.5");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(running.metric("hookgate_rejections_total{instance=\"in\",reason=\"too_many_requests_of_address\"}"), 1.0);
+    assert_eq!(post("203.0.113.6").status, 200, "others are served");
+    assert_eq!(running.post("{}").status, 200, "so is the proxy itself");
+    for stream in &mut held {
+        stream.write_all(b"}").unwrap();
+        assert_eq!(read_answer(stream, "POST").status, 200);
+    }
+    assert_eq!(post("203.0.113.5").status, 200, "places come back");
+}
+
+#[test]
 fn a_proxy_introduces_its_clients() {
     let server = "trusted_proxies = [\"127.0.0.1\"]\nproxy_protocol = true\nmax_connections_per_address = 2";
     let own = "listen = \"127.0.0.1:0\"\nproxy_protocol = false\n";

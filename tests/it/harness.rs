@@ -205,6 +205,7 @@ impl Answer {
     pub(crate) fn check_what_every_answer_has(&self) {
         assert!(self.header("x-request-id").is_some_and(|id| id.len() == 16), "no request id in {self:?}");
         assert!(self.header("content-type").is_some(), "no content type in {self:?}");
+        assert_eq!(self.header("x-content-type-options"), Some("nosniff"), "{self:?}");
         assert!(!(300..400).contains(&self.status), "a redirect: {self:?}");
         assert_eq!(self.status == 503 || self.status == 429, self.header("retry-after").is_some(), "Retry-After: {self:?}");
     }

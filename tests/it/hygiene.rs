@@ -198,6 +198,84 @@ fn stopping_answers_what_is_in_flight_and_takes_no_more() {
 }
 
 #[test]
+fn a_body_that_does_not_come_in_time_for_the_end_is_told_to_come_back() {
+    for grace in ["0s", "600ms"] {
+        let mut running = Running::start_with(&format!("shutdown_grace = \"{grace}\""), BASIC);
+        let mut plain = connect(running.address);
+        plain.write_all(format!("{HEAD}content-length: 100\r\n\r\n{{").as_bytes()).unwrap();
+        let mut chunked = connect(running.address);
+        chunked.write_all(format!("{HEAD}transfer-encoding: chunked\r\n\r\n1\r\n{{\r\n").as_bytes()).unwrap();
+        eventually("both are being read", || running.metric("hookgate_body_in_flight_bytes") == 2.0);
+        running.begin_stop();
+        for stream in [&mut plain, &mut chunked] {
+            let answer = read_answer(stream, "POST");
+            answer.check_what_every_answer_has();
+            assert_eq!((answer.status, answer.header("connection")), (503, Some("close")), "{grace}");
+        }
+        let folder = running.stop();
+        assert!(Running::start_in(folder, "", BASIC).incidents().is_empty());
+    }
+}
+
+#[test]
+fn http2_without_tls_is_told_what_to_do() {
+    let running = Running::start(BASIC);
+    // The preface and an empty SETTINGS frame (RFC 9113, sections 3.4 and 6.5), as a client with prior knowledge begins.
+    let mut client = connect(running.address);
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let answer = read_answer(&mut client, "GET");
+    answer.check_what_every_answer_has();
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().starts_with("malformed request: ") && answer.text().contains("HTTP/2"), "{}", answer.text());
+    assert_eq!(running.metric("hookgate_rejections_total{instance=\"\",reason=\"framing\"}"), 1.0);
+    drop(client);
+    eventually("its place is free again", || running.metric("hookgate_connections") == 0.0);
+}
+
+#[test]
+fn no_answer_of_any_kind_may_be_taken_for_something_else() {
+    let running =
+        Running::start_with("max_connections_per_address = 3\nmax_body = \"1KiB\"\nmax_incidents = 1\nheader_timeout = \"500ms\"", BASIC);
+    let json = ("accept", "application/json");
+    let long = vec![b' '; 2048];
+    for (status, method, path, headers, body) in [
+        (200, "POST", "in", &[ALICE][..], &b"{}"[..]),
+        (200, "POST", "in", &[ALICE], b"[]"),
+        (200, "GET", "in", &[ALICE], b""),
+        (200, "HEAD", "in", &[ALICE], b""),
+        (400, "POST", "in", &[ALICE], b"<script>"),
+        (400, "POST", "in", &[ALICE, json], b"<script>"),
+        (401, "POST", "in", &[], b"{}"),
+        (401, "POST", "nobody", &[json], b"{}"),
+        (404, "POST", "a/b", &[], b"{}"),
+        (405, "PUT", "in", &[ALICE], b"{}"),
+        (413, "POST", "in", &[ALICE], &long),
+        (413, "POST", "in", &[ALICE], b"[{},{}]"),
+        (415, "POST", "in", &[ALICE, ("content-encoding", "br")], b"{}"),
+    ] {
+        // The client of these tests looks for the header in every answer.
+        assert_eq!(running.request(method, &format!("/instance/execute/{path}"), headers, body).status, status, "{method} {path}");
+    }
+    let raw = |bytes: &[u8]| {
+        let mut stream = connect(running.address);
+        let _ = stream.write_all(bytes);
+        let answer = read_answer(&mut stream, "GET");
+        answer.check_what_every_answer_has();
+        answer.status
+    };
+    assert_eq!(raw(b"nonsense\r\n\r\n"), 400);
+    assert_eq!(raw(format!("{HEAD}x: {}\r\n\r\n", "a".repeat(70_000)).as_bytes()), 431);
+    eventually("all are gone", || running.metric("hookgate_connections") == 0.0);
+    let held: Vec<_> = (0..3).map(|_| connect(running.address)).collect();
+    eventually("they are counted", || running.metric("hookgate_connections") == 3.0);
+    assert_eq!(raw(b""), 503);
+    drop(held);
+    for path in ["/healthz", "/metrics", "/nowhere", "/api/v1/incidents?limit=0"] {
+        running.admin(path);
+    }
+}
+
+#[test]
 fn a_peer_that_does_not_read_its_answers_loses_its_place() {
     let running = Running::start_with("header_timeout = \"500ms\"", BASIC);
     let mut greedy = connect(running.address);

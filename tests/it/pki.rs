@@ -1,6 +1,8 @@
 //! Certificates for tests, and clients that show or trust them.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,7 +88,9 @@ impl Issued {
     /// Writes `NAME.crt` and `NAME.key`.
     pub(crate) fn write(&self, folder: &Path, name: &str) {
         std::fs::write(folder.join(format!("{name}.crt")), &self.pem).unwrap();
-        std::fs::write(folder.join(format!("{name}.key")), self.key.serialize_pem()).unwrap();
+        let key = folder.join(format!("{name}.key"));
+        std::fs::write(&key, self.key.serialize_pem()).unwrap();
+        std::fs::set_permissions(key, Permissions::from_mode(0o600)).unwrap();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -217,7 +218,9 @@ fn the_packaged_files_fit_each_other() {
     let postinst = read("debian/postinst");
     for name in ["admin-token", "my_instance_01"] {
         assert!(postinst.contains(&format!("\n  secret {name}\n")));
-        std::fs::write(folder.path().join(name), "a-secret\n").unwrap();
+        let secret = folder.path().join(name);
+        std::fs::write(&secret, "a-secret\n").unwrap();
+        std::fs::set_permissions(secret, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
     let config = config.replace(credentials, &format!("{}/", folder.path().display()));
     let config = hookgate::config::Config::parse(&config, Path::new("/etc/hookgate/hookgate.toml"), &|_| None).unwrap();

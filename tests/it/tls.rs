@@ -12,7 +12,7 @@ use rustls::version::{TLS12, TLS13};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 
-use crate::harness::{Answer, BASIC, Running, connect};
+use crate::harness::{Answer, BASIC, Running, connect, eventually};
 use crate::pki::{Authority, H2, HTTP1, Issued, ask, client, post, shake_hands};
 
 const TLS: &str = "certificate = \"server.crt\"\nprivate_key = \"server.key\"\n";
@@ -160,6 +160,8 @@ async fn without_the_right_client_certificate_nobody_gets_to_http() {
     }
     assert_eq!(running.incidents().len(), 0);
     assert!(!running.admin("/metrics").text().contains("status=\"401\""), "nobody came as far as credentials");
+    let counted = || running.metric("hookgate_rejections_total{instance=\"\",reason=\"client_certificate\"}");
+    eventually("all are counted", || counted() == 8.0);
 }
 
 #[tokio::test]

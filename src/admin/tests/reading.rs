@@ -127,7 +127,7 @@ async fn a_consumer_follows_the_stream_with_its_last_cursor() {
 #[tokio::test]
 async fn filters_narrow_what_is_told() {
     let bench = Bench::new();
-    let kind = |kind: &str| Draft { kind: Some(kind.into()), ..draft(r#"{"text":"Invoice 7"}"#) };
+    let kind = |kind: &'static str| Draft { kind: Some(kind.into()), ..draft(r#"{"text":"Invoice 7"}"#) };
     let a = bench.store("a", vec![kind("Phish & co"), draft("{}")]).await;
     let b = bench.store("b", vec![kind("Other")]).await;
     for (pairs, wanted) in [

@@ -7,6 +7,7 @@ use anyhow::Context;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::listener::certificates;
@@ -36,18 +37,22 @@ impl Trust {
         Ok(Self::Authorities(store))
     }
 
-    /// HTTP/1.1 over TLS 1.2 or 1.3.
-    pub(super) fn into_config(self) -> ClientConfig {
+    /// HTTP/1.1 over TLS 1.2 or 1.3; shows `identity` to a server that asks for it.
+    pub(super) fn into_config(self, identity: Option<CertifiedKey>) -> ClientConfig {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .expect("ring speaks TLS 1.2 and 1.3");
-        let mut config = match self {
+        let builder = match self {
             Self::Pinned(certificate) => {
                 let verifier = Pin { certificate, provider };
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
             }
-            Self::Authorities(store) => builder.with_root_certificates(store).with_no_client_auth(),
+            Self::Authorities(store) => builder.with_root_certificates(store),
+        };
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config

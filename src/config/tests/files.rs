@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::MINIMAL;
+use crate::config::files::exposure;
 use crate::config::{Config, check_files};
 
 fn write(folder: &TempDir, text: &str, mode: u32) -> PathBuf {
@@ -41,9 +42,45 @@ fn secrets_that_others_can_read_are_warned_of() {
         assert!(warnings.len() == 1 && warnings[0].contains("chmod 600"), "{mode:o}: {warnings:?}");
     }
     assert_eq!(Config::load(&write(&folder, MINIMAL, 0o600)).unwrap().warnings, [""; 0]);
-    fs::write(folder.path().join("secret"), "x").unwrap();
-    let elsewhere = MINIMAL.replace("\"s3cret\"", "{ file = \"secret\" }");
-    assert_eq!(Config::load(&write(&folder, &elsewhere, 0o644)).unwrap().warnings, [""; 0]);
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "x").unwrap();
+    let of_secret = |mode| {
+        fs::set_permissions(&secret, Permissions::from_mode(mode)).unwrap();
+        let elsewhere = MINIMAL.replace("\"s3cret\"", "{ file = \"secret\" }\npassword_next = { file = \"secret\" }");
+        Config::load(&write(&folder, &elsewhere, 0o644)).unwrap().warnings
+    };
+    assert_eq!(of_secret(0o600), [""; 0], "the configuration itself then holds none");
+    assert_eq!(of_secret(0o400), [""; 0]);
+    for mode in [0o640, 0o604, 0o620] {
+        let warnings = of_secret(mode);
+        assert!(warnings.len() == 1 && warnings[0].contains(&format!("{secret:?} holds a secret")), "{mode:o}: {warnings:?}");
+    }
+}
+
+#[test]
+fn private_keys_that_others_can_read_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("[server]\ncertificate = \"a.crt\"\nprivate_key = \"a.key\"\n{MINIMAL}");
+    let key = folder.path().join("a.key");
+    fs::write(&key, "x").unwrap();
+    for (mode, count) in [(0o600, 0), (0o640, 1), (0o644, 1)] {
+        fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+        let warnings = Config::load(&write(&folder, &text, 0o600)).unwrap().warnings;
+        assert_eq!(warnings.len(), count, "{mode:o}: {warnings:?}");
+        assert!(warnings.iter().all(|warning| warning.contains("hookgate.toml:3: server.private_key: ")), "{warnings:?}");
+    }
+}
+
+#[test]
+fn what_systemd_passes_is_no_reason_to_worry() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    fs::write(&file, "x").unwrap();
+    // As an access list for the service's user makes it look.
+    fs::set_permissions(&file, Permissions::from_mode(0o440)).unwrap();
+    let metadata = fs::metadata(&file).unwrap();
+    assert!(exposure(&file, &metadata).is_some());
+    assert_eq!(exposure(Path::new("/run/credentials/hookgate.service/secret_edr"), &metadata), None);
 }
 
 #[test]

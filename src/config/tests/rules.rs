@@ -236,6 +236,12 @@ fn header_credentials() {
         let message = one_mistake(&instance(&format!("\"_header:{name}\""), "\"p\""));
         assert_eq!(message, ":3: instance[0].username: names no valid header: write _header:X-Api-Key");
     }
+    for name in ["Host", "content-length", "Transfer-Encoding", "CONNECTION", "Te", "Upgrade", "Expect", "Content-Type", "X-Forwarded-For"]
+    {
+        let message = one_mistake(&instance(&format!("\"_header:{name}\""), "\"p\""));
+        let name = name.to_ascii_lowercase();
+        assert!(message.starts_with(&format!(":3: instance[0].username: the header {name} cannot hold a secret")), "{message}");
+    }
     for (password, want) in [
         ("\" p\"", "begins or ends with a space"),
         ("\"p\\t\"", "begins or ends with a space"),

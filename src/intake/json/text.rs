@@ -49,12 +49,20 @@ impl<'a> Text<'a> {
         all_match && rest.is_empty()
     }
 
+    /// The bytes of the first `max` characters, and whether there are more; none if there are escapes among all of them.
+    pub(in crate::intake) fn as_spelled(self, max: usize) -> Option<(&'a [u8], bool)> {
+        let text = std::str::from_utf8(self.raw).ok().filter(|_| !self.has_escapes)?;
+        let end = text.char_indices().nth(max).map(|(at, _)| at);
+        Some((&self.raw[..end.unwrap_or(self.raw.len())], end.is_some()))
+    }
+
     /// The first `max` characters, and whether there are more. Lone surrogates become U+FFFD.
     pub(in crate::intake) fn decode(self, max: usize) -> (String, bool) {
         if !self.has_escapes && self.raw.len() <= max {
             return (String::from_utf8_lossy(self.raw).into_owned(), false);
         }
-        let mut text = String::new();
+        // Never longer than as spelled.
+        let mut text = String::with_capacity(self.raw.len().min(max.saturating_mul(4)));
         let mut left = max;
         for piece in self.pieces() {
             let (plain, char) = match piece {
@@ -64,12 +72,14 @@ impl<'a> Text<'a> {
             };
             for char in plain.chars().chain(char) {
                 if left == 0 {
+                    text.shrink_to_fit();
                     return (text, true);
                 }
                 text.push(char);
                 left -= 1;
             }
         }
+        text.shrink_to_fit();
         (text, false)
     }
 

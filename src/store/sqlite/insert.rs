@@ -167,7 +167,7 @@ impl<'t> Insert<'t> {
             head.map(|seq| seq.0),
             draft.kind.as_deref(),
             draft.occurred,
-            draft.name,
+            &*draft.name,
             head.is_none().then_some(&write.headers),
             raw
         ])?;

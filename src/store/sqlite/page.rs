@@ -177,7 +177,7 @@ mod tests {
         stored(&database.store([&Prepared::new(Arc::new(write))].into_iter()).unwrap()[0])
     }
 
-    fn kind(kind: &str) -> Draft {
+    fn kind(kind: &'static str) -> Draft {
         Draft { kind: Some(kind.into()), ..draft("{}") }
     }
 
