@@ -86,7 +86,15 @@ mod tests {
     use crate::incident::{IncidentId, Seq, Timestamp};
 
     fn draft(name: &'static str) -> Draft {
-        Draft { name: name.into(), kind: None, occurred: None, raw: Bytes::from_static(b"{}"), key: None, warnings: Vec::new() }
+        Draft {
+            name: name.into(),
+            kind: None,
+            occurred: None,
+            raw: Bytes::from_static(b"{}"),
+            key: None,
+            fields: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl<'a> Event<'a> {
         let name = label(self.name, NAME_CUT, &mut warnings).map_or(Cow::Borrowed(DEFAULT_NAME), Cow::Owned);
         let kind = label(self.kind, KIND_CUT, &mut warnings).map(Arc::from).or_else(|| context.rules.incident_type.clone());
         let occurred = self.occurred(&mut warnings);
-        Ok(Draft { name, kind, occurred, raw, key, warnings })
+        Ok(Draft { name, kind, occurred, raw, key, fields: Vec::new(), warnings })
     }
 
     /// What is kept of the event: `rawJson`, else `raw_json`, else all of it; what is empty counts as absent.
