@@ -18,6 +18,7 @@ mod hangups;
 mod harness;
 mod hostile;
 mod hygiene;
+mod mapping;
 mod pki;
 mod power;
 mod process;
