@@ -71,7 +71,6 @@ impl Builder {
             // what anybody is told who guesses a name.
             config::Access::Open => (None, true),
         };
-        let paths: Result<Vec<KeyPath>, _> = instance.duplication_key.iter().map(|path| path.parse()).collect();
         Ok(InstanceOptions {
             name: instance.name.as_str().into(),
             access: access(&instance.access, &self.verifier)?,
@@ -79,16 +78,7 @@ impl Builder {
             allow_from: instance.allow_from.clone(),
             secret_header,
             proof: self.proof(&instance.sender)?,
-            rules: Rules {
-                incident_type: instance.incident_type.as_deref().map(Into::into),
-                duplication_key: paths.map_err(|error| format!("duplication_key: {error}"))?,
-                max_incidents: config.server.max_incidents,
-                mapping: mapping(&instance.map)?,
-                max_body: usize::try_from(config.server.max_body).unwrap_or(usize::MAX),
-                accept: instance.accept,
-                unwrap: instance.unwrap.clone(),
-                cloudevents: instance.cloudevents,
-            },
+            rules: rules(instance, &config.server)?,
             keep_samples: instance.store_samples,
             duplicates_of: instance.shares_duplicates_with.as_deref().unwrap_or(&instance.name).into(),
             duplication_window: instance.duplication_window,
@@ -118,6 +108,21 @@ impl Builder {
         });
         Arc::new(Activity::resumed(last_event))
     }
+}
+
+/// What an instance makes of bodies.
+pub(crate) fn rules(instance: &config::Instance, server: &config::Server) -> Result<Rules, String> {
+    let paths: Result<Vec<KeyPath>, _> = instance.duplication_key.iter().map(|path| path.parse()).collect();
+    Ok(Rules {
+        incident_type: instance.incident_type.as_deref().map(Into::into),
+        duplication_key: paths.map_err(|error| format!("duplication_key: {error}"))?,
+        max_incidents: server.max_incidents,
+        max_body: usize::try_from(server.max_body).unwrap_or(usize::MAX),
+        mapping: mapping(&instance.map)?,
+        accept: instance.accept,
+        unwrap: instance.unwrap.clone(),
+        cloudevents: instance.cloudevents,
+    })
 }
 
 /// The configuration found no mistake in it before.

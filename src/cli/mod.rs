@@ -4,6 +4,7 @@
 //! do next. What a sender chose is escaped before it reaches a terminal.
 
 mod backup;
+mod body;
 mod cert;
 mod check;
 mod client;
@@ -12,6 +13,7 @@ mod entrance;
 mod hash_password;
 mod incidents;
 mod live;
+mod map;
 mod output;
 mod pretty;
 mod quickstart;
@@ -73,6 +75,7 @@ enum Command {
     Incidents(incidents::Args),
     Samples(samples::Args),
     Senders(senders::Args),
+    Map(map::Args),
     HashPassword(hash_password::Args),
     Cert(cert::Args),
     Backup(backup::Args),
@@ -90,6 +93,7 @@ impl Command {
             Self::Incidents(args) => args.run(config),
             Self::Samples(args) => args.run(config),
             Self::Senders(args) => args.run(config),
+            Self::Map(args) => args.run(config),
             Self::HashPassword(args) => args.run(),
             Self::Cert(args) => args.run(config),
             Self::Backup(args) => args.run(config),

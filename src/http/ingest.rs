@@ -81,7 +81,8 @@ impl Entrance {
         match content.inspect_err(|refused| self.count_failure(passage, &instance, refused))? {
             Content::Greeting(greeting) => Ok(self.greet(&instance, greeting)),
             Content::Events(intake) => {
-                let drafts = count_mapped(passage, &instance, intake);
+                note_map(passage, &instance, &intake);
+                let drafts = intake.drafts;
                 // What was packed takes more room now than it took on the way.
                 reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;
                 self.store(passage, &instance, drafts, reserved).await
@@ -180,18 +181,19 @@ impl Entrance {
     }
 }
 
-/// Takes note of what the operator's map left out, and where it failed.
-fn count_mapped(passage: &Passage<'_>, instance: &Instance, intake: Intake) -> Vec<Draft> {
-    let Intake { drafts, dropped, failed, failures } = intake;
-    instance.dropped.inc_by(dropped as u64);
-    if let Some(first) = failures.first() {
-        // One line a request, whatever is in it.
-        instance.filter_failures.inc_by(failed as u64);
-        let (id, instance, filter) = (passage.id.as_str(), &*instance.name, &first.key);
-        let message = "a filter of the map failed; the default rule was used";
-        tracing::warn!(request_id = id, instance, filter, reason = first.text, failed, "{message}");
+/// Counts what an instance's map left out, and what went wrong with it: one line a request, whatever is in it.
+fn note_map(passage: &Passage<'_>, instance: &Instance, intake: &Intake) {
+    if intake.dropped > 0 {
+        instance.dropped.inc_by(intake.dropped as u64);
+        // What is left out was heard of all the same.
+        instance.tally.activity.last_event.set(Timestamp::coarse());
     }
-    drafts
+    if let Some(first) = intake.failures.first() {
+        instance.filter_failures.inc_by(intake.failed as u64);
+        let (id, name, filter, reason) = (passage.id.as_str(), &*instance.name, &first.key, &first.text);
+        let failed = intake.failed;
+        tracing::warn!(request_id = id, instance = name, filter, reason, failed, "a filter of the map failed; the default rule was used");
+    }
 }
 
 /// GET and HEAD are how many senders test a connection; what else comes here is a method that only others take.
