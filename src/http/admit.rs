@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::error::{Refused, Unproven};
@@ -10,7 +11,7 @@ use super::route::Address;
 use super::{Entrance, Instance, route};
 use crate::auth::Refusal;
 use crate::incident::Timestamp;
-use crate::senders::handshake::{HandshakeRefusal, Head, Reply};
+use crate::senders::handshake::{Handshake, HandshakeRefusal, Head, Reply};
 
 /// Without it an OPTIONS is no handshake (CloudEvents webhooks, section 4.1).
 const WEBHOOK_REQUEST_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-origin");
@@ -87,10 +88,19 @@ impl Entrance {
         }
         match greeting {
             Some(Err(refusal)) if refusal.is_failed_login() => Some(Refused::Handshake(*refusal)),
-            None if instance.is_only_signed() && !instance.takes(&passage.head.method) => Some(Refused::Unproven(Unproven::Unsigned)),
+            None if instance.is_only_signed() => not_signed(instance, &passage.head),
             _ => None,
         }
     }
+}
+
+/// Where a signature is all that is asked for, whoever cannot have one is refused before a body is read.
+fn not_signed(instance: &Instance, head: &Parts) -> Option<Refused> {
+    if !instance.takes(&head.method) {
+        return Some(Refused::Unproven(Unproven::Unsigned));
+    }
+    let signatures = instance.proof.signatures.as_ref().filter(|_| !instance.proof.handshakes.has(Handshake::SalesforceEns));
+    signatures?.refuse_headers(&head.headers).map(Refused::Signature)
 }
 
 fn asks_for_permission(headers: &HeaderMap) -> bool {

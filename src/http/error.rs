@@ -108,7 +108,8 @@ impl Refused {
 
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Credentials(auth::Refusal::Busy) | Self::TooManyRequests { .. }
+            Self::Credentials(auth::Refusal::Busy)
+            | Self::TooManyRequests { .. }
             | Self::OverBudget
             | Self::Stopping { .. }
             | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -11,7 +11,7 @@ use super::error::{Refused, Unproven};
 use crate::incident::Timestamp;
 use crate::intake::{self, Intake};
 use crate::senders::handshake::{Head, Reply};
-use crate::senders::signature::{KeyFault, SignatureRefusal, Signatures, Signed};
+use crate::senders::signature::{KeyFault, SignatureRefusal, Signed};
 
 /// From here on a body is read off the threads that serve connections, because it would hold up everybody else for 0.1 ms
 /// or more. Packed ones always are: how large they become is not known.
@@ -109,8 +109,9 @@ impl Received {
         if handshakes.is_made_up(&self.bytes) {
             return Err(Refused::Unproven(Unproven::Challenge));
         }
-        for name in instance.proof.signatures.iter().flat_map(Signatures::secret_headers) {
-            self.headers.remove(name);
+        if let Some(signatures) = &instance.proof.signatures {
+            signatures.secret_headers().for_each(|name| drop(self.headers.remove(name)));
+            self.bytes = signatures.without_secrets(std::mem::take(&mut self.bytes));
         }
         self.events(instance).map(Content::Events)
     }

@@ -1,5 +1,6 @@
 //! Senders at the entrance: signatures, handshakes and path tokens, and what strangers learn of them.
 
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use base64::Engine;
@@ -153,6 +154,35 @@ fn strangers_cannot_tell_a_signed_instance_from_none() {
     for method in ["PUT", "OPTIONS", "DELETE"] {
         assert_alike(&running.request(method, "/instance/execute/gh", &[], b""), &running.request(method, "/instance/execute/x", &[], b""));
     }
+}
+
+#[test]
+fn what_cannot_be_signed_is_refused_before_its_body_is_read() {
+    let running = Running::start(&known());
+    for name in ["gh", "nobody"] {
+        let mut stream = crate::harness::connect(running.address);
+        let head = format!("POST /instance/execute/{name} HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9000000\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 401", "{name}");
+    }
+    let rejections = running.admin("/api/v1/instances/gh/rejections").json();
+    let reason = rejections["rejections"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("there is no x-hub-signature-256 header"), "{reason}");
+}
+
+#[test]
+fn a_secret_in_the_body_is_not_kept() {
+    let graph = format!("[[instance]]\nname = \"graph\"\nsender = \"microsoft-graph\"\nsecrets = \"{SECRET}\"\n");
+    let running = Running::start(&graph);
+    let body = format!(r#"{{"value":[{{"subscriptionId":"1","clientState":"{SECRET}","changeType":"updated","resource":"r"}}]}}"#);
+    let post = |body: &str| running.request("POST", "/instance/execute/graph", &[], body.as_bytes()).status;
+    assert_eq!(post(&body), 200);
+    assert_eq!(post(&body.replace(SECRET, "another")), 401);
+    let kept = running.incidents();
+    assert_eq!((kept.len(), &kept[0]["rawJson"]["resource"]), (1, &"r".into()));
+    assert!(!kept[0].to_string().contains(SECRET), "{}", kept[0]);
 }
 
 #[test]

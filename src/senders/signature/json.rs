@@ -34,6 +34,11 @@ impl JsonPath {
         self.0.contains(&Step::Each)
     }
 
+    /// What the values are called, unless they are elements of a list.
+    pub(super) fn last_name(&self) -> Option<&str> {
+        if let Some(Step::Member(name)) = self.0.last() { Some(name) } else { None }
+    }
+
     /// The texts of all values at the path: strings as what they mean, numbers as they are spelled.
     ///
     /// None if the body is no JSON, if what stands there is anything but a string or a number, or if a member on the way

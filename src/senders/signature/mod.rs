@@ -19,6 +19,7 @@ mod json;
 mod jwt;
 mod keys;
 mod mac;
+mod mask;
 mod notation;
 mod public;
 mod refusal;
@@ -36,6 +37,7 @@ mod url;
 
 use std::fmt;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::incident::Timestamp;
@@ -103,6 +105,22 @@ impl Signatures {
         })
     }
 
+    /// The body without the secrets that let in whoever knows them: their text is overwritten.
+    pub fn without_secrets(&self, body: Bytes) -> Bytes {
+        let names = self.alternatives.iter().filter_map(|alternative| match (&alternative.check, &alternative.spec.place) {
+            (Check::Equal(_), Place::Json(path)) => path.last_name(),
+            _ => None,
+        });
+        names.fold(body, mask::mask)
+    }
+
+    /// Why a request with these headers cannot be signed, whatever its body is; none if it may be.
+    pub fn refuse_headers(&self, headers: &HeaderMap) -> Option<SignatureRefusal> {
+        let may_be_there = |place: &Place| if let Place::Header(name) = place { headers.contains_key(name) } else { true };
+        let is_absent = !self.alternatives.iter().any(|alternative| may_be_there(&alternative.spec.place));
+        is_absent.then(|| self.missing(headers))
+    }
+
     /// Whether one of them holds for the request: the index of the secret it was made with, 0 where there are none.
     ///
     /// Waits only where a key of somebody else's is needed and not at hand; then it must be called inside a tokio runtime
@@ -135,7 +153,7 @@ impl Signatures {
             }
         }
         let telling = refusals.into_iter().max_by_key(SignatureRefusal::weight);
-        Err(telling.unwrap_or_else(|| self.missing(request)))
+        Err(telling.unwrap_or_else(|| self.missing(request.headers)))
     }
 
     /// Headers that sign the request, as its sender would; none where only the sender can, or where they go into the body.
@@ -152,9 +170,9 @@ impl Signatures {
         self.alternatives.iter().filter(move |alternative| Some(&alternative.spec.place) == place)
     }
 
-    fn missing(&self, request: &Signed<'_>) -> SignatureRefusal {
+    fn missing(&self, headers: &HeaderMap) -> SignatureRefusal {
         let mut places: Vec<_> = self.alternatives.iter().map(|alternative| alternative.spec.place.describe()).collect();
         places.dedup();
-        request::missing(places.join(" or "), request.headers)
+        request::missing(places.join(" or "), headers)
     }
 }

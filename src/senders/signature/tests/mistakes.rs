@@ -76,3 +76,14 @@ fn a_secret_that_fits_one_alternative_is_enough() {
     // Nothing can be signed, so such a header says nothing.
     assert_eq!(Sent::new(BODY).header("x-token", "no base64!").header("x-signature", "00").verify(&signatures), Ok(0));
 }
+
+#[test]
+fn where_one_of_several_needs_no_address_the_others_fail_without_one() {
+    let other = SignatureSpec { place: Place::Header(HeaderName::from_static("x-other")), ..spec(|_| {}) };
+    let covering = spec(|spec| spec.signed = "{url}{body}".parse().unwrap());
+    let signatures = Signatures::new(vec![covering, other], &secrets(&["a"]), None, KeySource::default()).unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("x-signature", HeaderValue::from_static("00"));
+    let request = Signed { method: &Method::POST, query: None, headers: &headers, body: b"" };
+    assert_eq!(signatures.verify_now(&request, Timestamp(0)), Err(SignatureRefusal::Wrong(Cause::NoUrl)));
+}
