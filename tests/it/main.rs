@@ -14,6 +14,7 @@ mod fair;
 mod faults;
 mod floods;
 mod frames;
+mod handshakes;
 mod hangups;
 mod harness;
 mod hostile;
