@@ -36,9 +36,15 @@ fn accepted(body: Bytes, content_type: Option<&str>, context: &Context<'_>) -> R
         // Senders of lines ask whether anybody is there with a body of no lines.
         Accept::JsonLines if is_blank(&body) => Ok(Bytes::from_static(b"[]")),
         Accept::JsonLines => lines::to_array(fields(body, content_type, max)?, context.rules.max_incidents),
+        // Forms escape it: what begins so is only called a form, as curl calls everything.
+        Accept::Xml if first(&body) == Some(b'<') => xml::to_object(&body, max),
         Accept::Xml => {
             let body = fields(body, content_type, max)?;
             if is_blank(&body) || form::begins_like_json(&body) { Ok(body) } else { xml::to_object(&body, max) }
+        }
+        // For the same reason: a form has a name and a value.
+        Accept::Any if form::is_form(content_type) && !body.contains(&b'=') && !content::is_events(&body) => {
+            content::to_object(&body, content_type, max)
         }
         Accept::Any => {
             let body = match fields(body.clone(), content_type, max) {
@@ -61,7 +67,12 @@ fn fields(body: Bytes, content_type: Option<&str>, max: usize) -> Result<Bytes, 
     }
 }
 
-/// White space and byte order marks only.
+/// Nothing but white space and a byte order mark.
 fn is_blank(body: &[u8]) -> bool {
-    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii().is_empty()
+    first(body).is_none()
+}
+
+/// The first byte that says something.
+fn first(body: &[u8]) -> Option<u8> {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start().first().copied()
 }

@@ -25,6 +25,7 @@ mod process;
 mod quiet;
 mod reload;
 mod sender;
+mod senders;
 mod shapes;
 mod smuggling;
 mod steps;

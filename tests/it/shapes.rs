@@ -139,6 +139,8 @@ fn xml_becomes_json_where_it_is_asked_for() {
     let want = json!({"alert": {"@severity": "high", "host": "db-1", "tag": ["a", "b"], "note": "disk & cpu"}});
     assert_eq!(one(&running, "application/xml", xml), want);
     assert_eq!(one(&running, "text/plain", xml), want);
+    assert_eq!(one(&running, "application/x-www-form-urlencoded", xml), want, "what curl calls a form");
+    assert_eq!(one(&running, "application/x-www-form-urlencoded", "a=%3Cb/%3E"), json!({"a": "<b/>"}));
     assert_eq!(one(&running, "application/json", "{\"name\":\"JSON still\"}"), json!({"name": "JSON still"}));
 
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -173,6 +175,8 @@ fn anything_is_kept_where_it_is_asked_for() {
     );
     assert_eq!(one(&running, text, "{\"name\":\"JSON\"}"), json!({"name": "JSON"}));
     assert_eq!(one(&running, "application/x-www-form-urlencoded", "a=1&b=2"), json!({"a": "1", "b": "2"}));
+    let curls = one(&running, "application/x-www-form-urlencoded", "Disk full");
+    assert_eq!(curls["content"], "Disk full", "what curl calls a form");
     let broken = one(&running, "multipart/form-data; boundary=x", "--y\r\n\r\n1");
     assert_eq!(broken["content"], "--y\r\n\r\n1");
     assert_eq!(post_as(&running, text, "[{\"a\":1},{\"a\":2}]").ids().len(), 2);

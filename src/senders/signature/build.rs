@@ -3,7 +3,6 @@
 use super::alternative::{Alternative, Check};
 use super::encoding::PUBLIC_PREFIX;
 use super::equal::Equal;
-use super::format::Format;
 use super::jwt::Jwt;
 use super::mac::{Mac, MacKey};
 use super::public::{PublicKey, PublicKeys};
@@ -76,11 +75,8 @@ fn by_key(spec: SignatureSpec, secrets: &[Secret]) -> Vec<(Alternative, Vec<usiz
         scheme => scheme != Scheme::Hash,
     };
     let (public, shared): (Vec<_>, Vec<_>) = secrets.iter().enumerate().partition(|(_, secret)| is_public(secret));
-    let asymmetric = if spec.scheme == Scheme::Hmac { spec.format.clone().asymmetric() } else { spec.format.clone() };
-    let twin = |format: &Format| {
-        (*format != spec.format || asymmetric != spec.format)
-            .then(|| if *format == spec.format { asymmetric.clone() } else { spec.format.clone() })
-    };
+    let has_both = spec.scheme == Scheme::Hmac && spec.secret_encoding == SecretEncoding::Whsec;
+    let asymmetric = if has_both { spec.format.clone().asymmetric() } else { spec.format.clone() };
 
     let keys = shared.into_iter().filter_map(|(index, secret)| MacKey::new(index, secret, spec.secret_encoding, spec.algorithm));
     let mac = Mac::new(spec.scheme, keys.collect());
@@ -90,10 +86,11 @@ fn by_key(spec: SignatureSpec, secrets: &[Secret]) -> Vec<(Alternative, Vec<usiz
     let mut ways = Vec::new();
     if !mac.keys.is_empty() {
         let used = mac.keys.iter().map(|key| key.index).collect();
-        ways.push((Alternative { twin: twin(&spec.format), check: Check::Mac(mac), spec: spec.clone() }, used));
+        let twin = has_both.then(|| asymmetric.clone());
+        ways.push((Alternative { twin, check: Check::Mac(mac), spec: spec.clone() }, used));
     }
     if !public.is_empty() {
-        let twin = twin(&asymmetric);
+        let twin = has_both.then(|| spec.format.clone());
         let spec = SignatureSpec { format: asymmetric, ..spec };
         ways.push((Alternative { twin, check: Check::Public(PublicKeys(public)), spec }, public_indexes));
     }

@@ -97,7 +97,7 @@ impl Jwt {
             }
             let keys = secrets.iter().enumerate().map(|(index, secret)| {
                 let bytes = encoding.key(secret.expose());
-                let bytes = bytes.ok_or(InvalidSignatureSpec::SecretEncoding { index, expected: encoding.expected() })?;
+                let bytes = bytes.ok_or_else(|| InvalidSignatureSpec::SecretEncoding { index, expected: encoding.expected() })?;
                 Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
             });
             return Ok(Self { kind: Kind::Shared(keys.collect::<Result<_, _>>()?), audience: source.audience.clone() });

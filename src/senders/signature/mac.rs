@@ -40,7 +40,7 @@ pub(super) struct Candidate {
 }
 
 impl Mac {
-    /// None of `secrets` is left out silently: see [`MacKey::new`].
+    /// For [`Scheme::Hmac`] or [`Scheme::Hash`].
     pub(super) fn new(scheme: Scheme, keys: Vec<MacKey>) -> Self {
         Self { kind: if scheme == Scheme::Hash { Kind::Hash } else { Kind::Hmac }, keys }
     }
