@@ -149,8 +149,19 @@ pub struct Draft {
     pub raw: Bytes,
     /// Present when the instance has a duplication key and this event has a value for it.
     pub key: Option<DuplicationKey>,
+    /// What the operator's map makes of it, sorted by name.
+    pub fields: Vec<Field>,
     /// What the sender should know of, in the answer.
     pub warnings: Vec<Cow<'static, str>>,
+}
+
+/// A value of an incident that the operator named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// `[A-Za-z_][A-Za-z0-9_]{0,63}`
+    pub name: Arc<str>,
+    /// Never empty.
+    pub value: String,
 }
 
 /// One stored incident, as people read it.

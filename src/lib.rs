@@ -23,6 +23,7 @@ pub mod incident;
 pub mod intake;
 pub mod listener;
 pub mod log;
+pub mod mapping;
 pub mod metrics;
 pub mod party;
 pub mod rejections;

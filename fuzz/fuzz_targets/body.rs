@@ -18,16 +18,18 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         duplication_key: ["id", "alert.0.id", "headers.host"].iter().map(|path| path.parse().expect("a path")).collect(),
         max_incidents: 50,
         max_body: 20_000,
+        mapping: None,
     };
     let body = Body {
         content_type: (*kind == b'f').then_some("application/x-www-form-urlencoded"),
         content_encoding: (*kind == b'g').then_some("gzip"),
         bytes: Bytes::copy_from_slice(body),
+        query: None,
         headers: &headers,
         secret_header: None,
     };
     match read(body, &rules) {
-        Ok(drafts) => drafts.iter().for_each(|draft| check(draft, &headers)),
+        Ok(intake) => intake.drafts.iter().for_each(|draft| check(draft, &headers)),
         Err(error) => {
             let line = error.to_string();
             assert!(line.len() < 300 && line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line:?}");

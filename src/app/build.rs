@@ -79,6 +79,7 @@ impl Builder {
                 incident_type: instance.incident_type.as_deref().map(Into::into),
                 duplication_key: paths.map_err(|error| format!("duplication_key: {error}"))?,
                 max_incidents: config.server.max_incidents,
+                mapping: None,
                 max_body: usize::try_from(config.server.max_body).unwrap_or(usize::MAX),
             },
             keep_samples: instance.store_samples,

@@ -66,6 +66,7 @@ mod tests {
             occurred: None,
             raw: Bytes::from_static(b"{}"),
             key: None,
+            fields: Vec::new(),
             warnings: Vec::new(),
         };
         let write = Write {

@@ -189,7 +189,15 @@ mod tests {
     use crate::incident::{Draft, IncidentId, Seq, Timestamp};
 
     fn draft(name: &'static str) -> Draft {
-        Draft { name: name.into(), kind: None, occurred: None, raw: Bytes::from_static(b"{}"), key: None, warnings: Vec::new() }
+        Draft {
+            name: name.into(),
+            kind: None,
+            occurred: None,
+            raw: Bytes::from_static(b"{}"),
+            key: None,
+            fields: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     fn write(drafts: Vec<Draft>) -> Arc<Write> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 
 use super::answer::{self, Body};
@@ -18,7 +18,7 @@ use super::shares::Share;
 use super::{Entrance, Instance, Site, Visit, body, framing, route, vouched};
 use crate::auth::Refusal;
 use crate::incident::{Draft, Timestamp};
-use crate::intake::{self, IntakeError};
+use crate::intake::{self, Intake, IntakeError};
 use crate::listener::client_address;
 use crate::metrics::{REASONS, RejectionLabels, RequestLabels};
 use crate::rejections::{self, Rejection};
@@ -79,9 +79,10 @@ impl Entrance {
         let mut reserved = self.budget.reserve();
         let bytes = body::collect(incoming, &bounds, &mut reserved, &passage.visit.traffic).await?;
         let headers = std::mem::take(&mut passage.head.headers);
-        let (headers, drafts) = normalise(&instance, headers, bytes).await?;
+        let (headers, events) = normalise(&instance, headers, passage.head.uri.clone(), bytes).await?;
         passage.head.headers = headers;
-        let drafts = drafts?;
+        let Intake { drafts, dropped } = events?;
+        instance.dropped.inc_by(dropped as u64);
         // What was packed takes more room now than it took on the way.
         reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;
         self.store(passage, &instance, drafts, reserved).await
@@ -252,28 +253,30 @@ impl Drop for Attempt<'_> {
 async fn normalise(
     instance: &Arc<Instance>,
     headers: HeaderMap,
+    uri: Uri,
     bytes: Bytes,
-) -> Result<(HeaderMap, Result<Vec<Draft>, IntakeError>), Refused> {
+) -> Result<(HeaderMap, Result<Intake, IntakeError>), Refused> {
     let is_small = bytes.len() < LARGE_BODY && !headers.contains_key(header::CONTENT_ENCODING);
     if is_small {
-        return Ok(read(instance, headers, bytes));
+        return Ok(read(instance, headers, &uri, bytes));
     }
     let instance = Arc::clone(instance);
-    let reading = tokio::task::spawn_blocking(move || read(&instance, headers, bytes));
+    let reading = tokio::task::spawn_blocking(move || read(&instance, headers, &uri, bytes));
     reading.await.map_err(|error| Refused::Internal(format!("reading the body failed: {error}")))
 }
 
-fn read(instance: &Instance, headers: HeaderMap, bytes: Bytes) -> (HeaderMap, Result<Vec<Draft>, IntakeError>) {
+fn read(instance: &Instance, headers: HeaderMap, uri: &Uri, bytes: Bytes) -> (HeaderMap, Result<Intake, IntakeError>) {
     let content_encoding = joined(&headers, header::CONTENT_ENCODING);
     let body = intake::Body {
         content_type: headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()),
         content_encoding: content_encoding.as_deref(),
         bytes,
+        query: uri.query(),
         headers: &headers,
         secret_header: instance.secret_header.as_ref(),
     };
-    let drafts = intake::read(body, &instance.rules);
-    (headers, drafts)
+    let events = intake::read(body, &instance.rules);
+    (headers, events)
 }
 
 /// Every line of a header as one; none if it is not there.

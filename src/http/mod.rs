@@ -77,6 +77,7 @@ pub struct Instance {
     duplication_window: Duration,
     /// Answers of 200; looked up once.
     ok: Counter,
+    dropped: Counter,
     tally: Arc<Tally>,
     password_uses: PasswordUses,
 }
@@ -116,6 +117,7 @@ impl Instance {
         let ok = RequestLabels { instance: label.instance.clone(), status: 200 };
         Self {
             ok: metrics.requests.get_or_create(&ok).clone(),
+            dropped: metrics.dropped.get_or_create(&label).clone(),
             tally: Arc::new(Tally {
                 incidents: metrics.incidents.get_or_create(&label).clone(),
                 duplicates: metrics.duplicates.get_or_create(&label).clone(),

@@ -82,7 +82,7 @@ impl<'a> Event<'a> {
         let kind = label(json, self.kind, KIND_CUT, &mut warnings);
         let kind = kind.or_else(|| context.rules.incident_type.clone().map(Label::from));
         let occurred = self.occurred(&mut warnings);
-        Ok(Draft { name, kind, occurred, raw, key, warnings })
+        Ok(Draft { name, kind, occurred, raw, key, fields: Vec::new(), warnings })
     }
 
     /// What is kept of the event: `rawJson`, else `raw_json`, else all of it; what is empty counts as absent.

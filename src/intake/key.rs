@@ -111,7 +111,7 @@ mod tests {
             headers.append(HeaderName::from_static(name), value.parse().unwrap());
         }
         let duplication_key = paths.iter().map(|path| path.parse().unwrap()).collect();
-        let rules = Rules { incident_type: None, duplication_key, max_incidents: 1, max_body: 1 };
+        let rules = Rules { incident_type: None, duplication_key, max_incidents: 1, max_body: 1, mapping: None };
         let secret_header = Some(&HeaderName::from_static("x-key"));
         super::duplication_key(raw.as_bytes(), &Context { rules: &rules, headers: &headers, secret_header })
     }

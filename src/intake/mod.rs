@@ -30,6 +30,7 @@ pub use self::headers::headers_json;
 use self::json::{Fault, Scanner};
 pub use self::key::{InvalidKeyPath, KeyPath};
 use crate::incident::Draft;
+use crate::mapping::Mapping;
 
 /// The member of an incident's `rawJson` that holds the request's headers.
 const HEADERS: &str = "headers";
@@ -45,6 +46,8 @@ pub struct Rules {
     pub max_incidents: usize,
     /// Bytes, also after unpacking.
     pub max_body: usize,
+    /// The operator's own filters, where there are any.
+    pub mapping: Option<Arc<Mapping>>,
 }
 
 /// A request, as far as incidents depend on it.
@@ -56,10 +59,21 @@ pub struct Body<'a> {
     pub content_encoding: Option<&'a str>,
     /// As received. Drafts share them; a form or a packed body is rewritten in place where this is the only handle.
     pub bytes: Bytes,
-    /// For key paths that begin with `headers`.
+    /// What follows the `?` of the address, for filters.
+    pub query: Option<&'a str>,
+    /// For key paths that begin with `headers`, and for filters.
     pub headers: &'a HeaderMap,
     /// The header that is the instance's password: no key is made of it.
     pub secret_header: Option<&'a HeaderName>,
+}
+
+/// What a body holds.
+#[derive(Debug)]
+pub struct Intake {
+    /// What is to be stored, in the order sent.
+    pub drafts: Vec<Draft>,
+    /// Events that the operator's filters leave out.
+    pub dropped: usize,
 }
 
 /// What every event of a request is read with.
@@ -73,11 +87,11 @@ struct Context<'a> {
 ///
 /// # Errors
 /// If anything in the body is wrong, for the body as a whole.
-pub fn read(body: Body<'_>, rules: &Rules) -> Result<Vec<Draft>, IntakeError> {
+pub fn read(body: Body<'_>, rules: &Rules) -> Result<Intake, IntakeError> {
     let context = Context { rules, headers: body.headers, secret_header: body.secret_header };
     let bytes = encoding::unpack(body.bytes, body.content_encoding, rules.max_body)?;
     let json = if form::is_form(body.content_type) { form::to_json(bytes, rules.max_body)? } else { bytes };
-    drafts(&json, &context)
+    Ok(Intake { drafts: drafts(&json, &context)?, dropped: 0 })
 }
 
 fn drafts(json: &Bytes, context: &Context<'_>) -> Result<Vec<Draft>, IntakeError> {

@@ -90,7 +90,15 @@ pub(super) fn read_all(reader: &Reader, filter: &Filter) -> Vec<Incident> {
 }
 
 pub(super) fn draft(raw: &str) -> Draft {
-    Draft { name: "n".into(), kind: None, occurred: None, raw: Bytes::copy_from_slice(raw.as_bytes()), key: None, warnings: Vec::new() }
+    Draft {
+        name: "n".into(),
+        kind: None,
+        occurred: None,
+        raw: Bytes::copy_from_slice(raw.as_bytes()),
+        key: None,
+        fields: Vec::new(),
+        warnings: Vec::new(),
+    }
 }
 
 /// A draft with a duplication key.

@@ -161,7 +161,15 @@ impl Bench {
 }
 
 fn draft(raw: &str) -> Draft {
-    Draft { name: "n".into(), kind: None, occurred: None, raw: Bytes::copy_from_slice(raw.as_bytes()), key: None, warnings: Vec::new() }
+    Draft {
+        name: "n".into(),
+        kind: None,
+        occurred: None,
+        raw: Bytes::copy_from_slice(raw.as_bytes()),
+        key: None,
+        fields: Vec::new(),
+        warnings: Vec::new(),
+    }
 }
 
 fn rejection() -> Rejection {
