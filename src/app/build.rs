@@ -9,6 +9,7 @@ use crate::config::{self, Config};
 use crate::http::{Instance, InstanceOptions, Limits, PasswordUses, Site};
 use crate::intake::{KeyPath, Rules};
 use crate::listener::PermitLimits;
+use crate::mapping::{MapSpec, Mapping};
 use crate::metrics::Metrics;
 use crate::store::Reader;
 
@@ -79,7 +80,7 @@ impl Builder {
                 incident_type: instance.incident_type.as_deref().map(Into::into),
                 duplication_key: paths.map_err(|error| format!("duplication_key: {error}"))?,
                 max_incidents: config.server.max_incidents,
-                mapping: None,
+                mapping: mapping(&instance.map)?,
                 max_body: usize::try_from(config.server.max_body).unwrap_or(usize::MAX),
             },
             keep_samples: instance.store_samples,
@@ -97,6 +98,17 @@ impl Builder {
         });
         Arc::new(Activity::resumed(last_event))
     }
+}
+
+/// The configuration found no mistake in it before.
+fn mapping(spec: &MapSpec) -> Result<Option<Arc<Mapping>>, String> {
+    if spec.is_empty() {
+        return Ok(None);
+    }
+    let mapping = Mapping::compile(spec).map_err(|errors| {
+        errors.iter().map(|error| format!("map.{}: {error}", error.key())).collect::<Vec<_>>().join("; ")
+    })?;
+    Ok(Some(Arc::new(mapping)))
 }
 
 /// An instance before a reload.

@@ -10,12 +10,14 @@ use ipnet::IpNet;
 use toml::de::DeValue;
 
 use super::address::{listen_address, network};
+use super::map;
 use super::reader::{Section, boolean, non_empty, string};
 use super::report::Place;
 use super::secret::{self, Password};
 use super::server::NOBODY_MAY_SPEAK_IT;
 use super::tls::{self, Tls};
 use super::units;
+use crate::mapping::MapSpec;
 
 /// The keys of `[[instance]]`.
 pub(super) const KEYS: &[&str] = &[
@@ -35,6 +37,7 @@ pub(super) const KEYS: &[&str] = &[
     "certificate",
     "private_key",
     "client_ca",
+    "map",
 ];
 
 /// A username that begins so names a header.
@@ -83,6 +86,8 @@ pub struct Instance {
     pub store_samples: bool,
     /// Dotted paths into rawJson; the first that is present counts. None: no duplicates.
     pub duplication_key: Vec<String>,
+    /// The operator's own filters.
+    pub map: MapSpec,
     /// How long an event is remembered.
     pub duplication_window: Duration,
     /// Longer silence than this is worth a warning; none: it may be silent.
@@ -162,7 +167,8 @@ pub(super) fn read_all(sections: &[Section<'_>], trusts_proxies: bool) -> Instan
 fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>, trusts_proxies: bool) -> Option<Instance> {
     let access = read_access(section);
     let duplication_key = section.take_list("duplication_key", key_path).unwrap_or_default();
-    if duplication_key.is_empty() && section.has("duplication_window") {
+    let map = map::read(&section.table("map", map::KEYS));
+    if duplication_key.is_empty() && map.duplication_key.is_none() && section.has("duplication_window") {
         section.context.warn(&section.place("duplication_window"), "has no effect without duplication_key");
     }
     let allow_from = read_allow_from(section);
@@ -180,6 +186,7 @@ fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>,
         duplication_key: duplication_key.into_iter().map(|(_, path)| path).collect(),
         duplication_window,
         expect_every: section.take("expect_every", |value| units::duration(value, EXPECTATION)),
+        map,
         listen,
         tls,
         proxy_protocol,

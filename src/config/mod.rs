@@ -19,6 +19,7 @@ mod errors;
 mod files;
 mod instance;
 mod log;
+mod map;
 mod reader;
 mod report;
 mod secret;

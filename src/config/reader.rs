@@ -68,6 +68,20 @@ impl<'a> Section<'a> {
         sections
     }
 
+    /// The keys of the table `[key]`, whatever they are called, with their places and values.
+    pub(super) fn free_table(&self, key: &'static str) -> Vec<(&'a str, Place, &'a DeValue<'a>)> {
+        let table = match self.value(key) {
+            Some(DeValue::Table(table)) => table,
+            Some(other) => {
+                self.error(key, wrong_type("a table", other));
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        };
+        let of_table = Self { context: self.context, place: self.place(key), table: Some(table), keys: &[] };
+        table.iter().map(|(name, value)| (name.get_ref().as_ref(), of_table.place(name.get_ref()), value.get_ref())).collect()
+    }
+
     /// Whether something is written for `key`, right or wrong.
     pub(super) fn has(&self, key: &'static str) -> bool {
         self.value(key).is_some()

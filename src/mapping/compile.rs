@@ -36,12 +36,22 @@ impl MapError {
 }
 
 /// A compiled filter.
-pub(super) struct Program(pub(super) Filter<Jq>);
+pub(super) struct Program {
+    pub(super) filter: Filter<Jq>,
+    /// Which of [`VARIABLES`] it may look at.
+    uses: [bool; 3],
+}
 
 impl Program {
     /// To be called with room on the stack, see [`with_room`].
     pub(super) fn compile(key: &str, filter: &str) -> Result<Self, MapError> {
-        compile(filter).map(Self).map_err(|text| MapError::new(key, text))
+        let uses = VARIABLES.map(|variable| filter.contains(variable));
+        compile(filter).map(|filter| Self { filter, uses }).map_err(|text| MapError::new(key, text))
+    }
+
+    /// Whether it may look at this variable.
+    pub(super) fn uses(&self, variable: &str) -> bool {
+        VARIABLES.iter().zip(self.uses).any(|(known, uses)| uses && *known == variable)
     }
 }
 

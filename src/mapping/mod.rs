@@ -5,34 +5,101 @@
 //!
 //! This module knows nobody but the leaves.
 
+mod breaker;
 mod compile;
 mod engine;
 mod functions;
 mod meter;
+mod path;
 mod pattern;
 mod read;
+mod session;
 mod spec;
 mod update;
 mod value;
 mod write;
 
 pub use self::compile::MapError;
+pub use self::path::{PlainPath, Step};
 pub use self::spec::{MapSpec, is_field_name};
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use bytes::Bytes;
+
+use self::breaker::Breaker;
 use self::compile::Program;
+pub use self::session::{Event, Failed, Failure, Output, Session};
+
+/// What a filter of a map decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// The events in a body.
+    Items,
+    /// An event's name.
+    Name,
+    /// An event's `type`.
+    Kind,
+    /// When an event happened.
+    Occurred,
+    /// What makes two events the same.
+    DuplicationKey,
+    /// Whether an event is left out.
+    Drop,
+}
+
+impl Slot {
+    const ALL: [Self; 6] = [Self::Items, Self::Name, Self::Kind, Self::Occurred, Self::DuplicationKey, Self::Drop];
+
+    fn filter(self, spec: &MapSpec) -> Option<&str> {
+        let filter = match self {
+            Self::Items => &spec.items,
+            Self::Name => &spec.name,
+            Self::Kind => &spec.kind,
+            Self::Occurred => &spec.occurred,
+            Self::DuplicationKey => &spec.duplication_key,
+            Self::Drop => &spec.drop,
+        };
+        filter.as_deref()
+    }
+
+    /// As the configuration calls it.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Items => "items",
+            Self::Name => "name",
+            Self::Kind => "type",
+            Self::Occurred => "occurred",
+            Self::DuplicationKey => "duplication_key",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+/// A filter that can be run.
+struct Filter {
+    /// Such as `occurred` or `fields.severity`.
+    key: String,
+    program: Program,
+    breaker: Breaker,
+}
+
+impl Filter {
+    fn compile(key: String, filter: &str) -> Result<Self, MapError> {
+        let program = Program::compile(&key, filter)?;
+        Ok(Self { key, program, breaker: Breaker::default() })
+    }
+}
 
 /// The filters of an instance, ready to run; shared by all threads.
 pub struct Mapping {
-    items: Option<Program>,
-    name: Option<Program>,
-    kind: Option<Program>,
-    occurred: Option<Program>,
-    duplication_key: Option<Program>,
-    drop: Option<Program>,
-    fields: BTreeMap<String, Program>,
+    /// In the order of [`Slot::ALL`].
+    slots: [Option<Filter>; 6],
+    /// By name.
+    fields: Vec<(Arc<str>, Filter)>,
+    /// Where `items` is a path without anything to calculate.
+    items: Option<PlainPath>,
 }
 
 impl Mapping {
@@ -43,28 +110,37 @@ impl Mapping {
     pub fn compile(spec: &MapSpec) -> Result<Self, Vec<MapError>> {
         compile::with_room(|| {
             let mut errors: Vec<_> = spec.wrong_fields().map(|(name, text)| MapError::new(format!("fields.{name}"), text)).collect();
-            let mut program = |key: &str, filter: &Option<String>| {
-                let program = filter.as_deref().map(|filter| Program::compile(key, filter)).transpose();
-                program.map_err(|error| errors.push(error)).ok().flatten()
-            };
-            let mapping = Self {
-                items: program("items", &spec.items),
-                name: program("name", &spec.name),
-                kind: program("type", &spec.kind),
-                occurred: program("occurred", &spec.occurred),
-                duplication_key: program("duplication_key", &spec.duplication_key),
-                drop: program("drop", &spec.drop),
-                fields: BTreeMap::new(),
-            };
-            let mut fields = BTreeMap::new();
-            for (name, filter) in &spec.fields {
-                match Program::compile(&format!("fields.{name}"), filter) {
-                    Ok(program) => drop(fields.insert(name.clone(), program)),
-                    Err(error) => errors.push(error),
-                }
-            }
-            if errors.is_empty() { Ok(Self { fields, ..mapping }) } else { Err(errors) }
+            let mut compiled = |key: String, filter: &str| Filter::compile(key, filter).map_err(|error| errors.push(error)).ok();
+            let slots = Slot::ALL.map(|slot| compiled(slot.key().to_owned(), slot.filter(spec)?));
+            let fields = spec.fields.iter().filter_map(|(name, filter)| Some((name.as_str().into(), compiled(format!("fields.{name}"), filter)?)));
+            let fields = fields.collect();
+            let items = spec.items.as_deref().and_then(PlainPath::parse);
+            if errors.is_empty() { Ok(Self { slots, fields, items }) } else { Err(errors) }
         })
+    }
+
+    /// Begins with the events of one request: `headers` is a JSON object, `body` what its JSON is after decoding.
+    pub fn session<'a>(&'a self, headers: impl FnOnce() -> String, query: Option<&str>, body: &'a Bytes) -> Session<'a> {
+        Session::new(self, headers, query, body)
+    }
+
+    /// Whether a map says what the events of a body are; and if a plain path does, that path.
+    pub fn items(&self) -> Option<Option<&PlainPath>> {
+        self.has(Slot::Items).then_some(self.items.as_ref())
+    }
+
+    /// Whether there is a filter for this.
+    pub fn has(&self, slot: Slot) -> bool {
+        self.slot(slot).is_some()
+    }
+
+    /// Names of own fields, sorted.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.fields.iter().map(|(name, _)| name)
+    }
+
+    fn slot(&self, slot: Slot) -> Option<&Filter> {
+        self.slots[slot as usize].as_ref()
     }
 }
 
@@ -73,3 +149,6 @@ impl fmt::Debug for Mapping {
         f.debug_struct("Mapping").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
