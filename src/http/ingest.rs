@@ -81,8 +81,14 @@ impl Entrance {
         let headers = std::mem::take(&mut passage.head.headers);
         let (headers, events) = normalise(&instance, headers, passage.head.uri.clone(), bytes).await?;
         passage.head.headers = headers;
-        let Intake { drafts, dropped } = events?;
+        let Intake { drafts, dropped, failed, failures } = events?;
         instance.dropped.inc_by(dropped as u64);
+        if let Some(first) = failures.first() {
+            // One line a request, whatever is in it.
+            instance.filter_failures.inc_by(failed as u64);
+            let (id, instance, filter) = (passage.id.as_str(), &*instance.name, &first.key);
+            tracing::warn!(request_id = id, instance, filter, reason = first.text, failed, "a filter of the map failed; the default rule was used");
+        }
         // What was packed takes more room now than it took on the way.
         reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;
         self.store(passage, &instance, drafts, reserved).await

@@ -78,6 +78,7 @@ pub struct Instance {
     /// Answers of 200; looked up once.
     ok: Counter,
     dropped: Counter,
+    filter_failures: Counter,
     tally: Arc<Tally>,
     password_uses: PasswordUses,
 }
@@ -118,6 +119,7 @@ impl Instance {
         Self {
             ok: metrics.requests.get_or_create(&ok).clone(),
             dropped: metrics.dropped.get_or_create(&label).clone(),
+            filter_failures: metrics.filter_failures.get_or_create(&label).clone(),
             tally: Arc::new(Tally {
                 incidents: metrics.incidents.get_or_create(&label).clone(),
                 duplicates: metrics.duplicates.get_or_create(&label).clone(),

@@ -42,7 +42,7 @@ impl fmt::Display for KeyPath {
 /// The path is part of the key, so that equal values of different things differ. A number and a string that spell the same
 /// are the same value.
 pub(super) fn duplication_key(raw: &[u8], context: &Context<'_>) -> Option<DuplicationKey> {
-    let Context { rules, headers, secret_header } = *context;
+    let Context { rules, headers, secret_header, .. } = *context;
     rules.duplication_key.iter().find_map(|KeyPath(path)| {
         let mut hash = Sha256::new();
         hash.update(path);
@@ -113,7 +113,7 @@ mod tests {
         let duplication_key = paths.iter().map(|path| path.parse().unwrap()).collect();
         let rules = Rules { incident_type: None, duplication_key, max_incidents: 1, max_body: 1, mapping: None };
         let secret_header = Some(&HeaderName::from_static("x-key"));
-        super::duplication_key(raw.as_bytes(), &Context { rules: &rules, headers: &headers, secret_header })
+        super::duplication_key(raw.as_bytes(), &Context { rules: &rules, headers: &headers, secret_header, query: None })
     }
 
     fn expected(path: &str, value: &str) -> Option<DuplicationKey> {

@@ -7,7 +7,7 @@
 //! What was sent is kept to the byte: a draft's `raw` is a slice of the body it came in. Nothing is built of a body but the
 //! drafts themselves, so that intake costs at most one more copy of it, whatever a sender makes up.
 
-mod dates;
+pub mod dates;
 mod encoding;
 mod error;
 mod event;
@@ -15,6 +15,7 @@ mod form;
 mod headers;
 mod json;
 mod key;
+mod mapped;
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ pub use self::headers::headers_json;
 use self::json::{Fault, Scanner};
 pub use self::key::{InvalidKeyPath, KeyPath};
 use crate::incident::Draft;
-use crate::mapping::Mapping;
+use crate::mapping::{Failure, Mapping};
 
 /// The member of an incident's `rawJson` that holds the request's headers.
 const HEADERS: &str = "headers";
@@ -74,6 +75,10 @@ pub struct Intake {
     pub drafts: Vec<Draft>,
     /// Events that the operator's filters leave out.
     pub dropped: usize,
+    /// How often a filter failed.
+    pub failed: usize,
+    /// The first of these failures.
+    pub failures: Vec<Failure>,
 }
 
 /// What every event of a request is read with.
@@ -81,60 +86,75 @@ struct Context<'a> {
     rules: &'a Rules,
     headers: &'a HeaderMap,
     secret_header: Option<&'a HeaderName>,
+    query: Option<&'a str>,
 }
 
-/// The incidents that a body holds, in the order sent: one of an object, one of each element of an array.
+/// The incidents that a body holds, in the order sent: one of an object, one of each element of an array, unless a map says
+/// otherwise.
 ///
 /// # Errors
 /// If anything in the body is wrong, for the body as a whole.
 pub fn read(body: Body<'_>, rules: &Rules) -> Result<Intake, IntakeError> {
-    let context = Context { rules, headers: body.headers, secret_header: body.secret_header };
+    let context = Context { rules, headers: body.headers, secret_header: body.secret_header, query: body.query };
     let bytes = encoding::unpack(body.bytes, body.content_encoding, rules.max_body)?;
     let json = if form::is_form(body.content_type) { form::to_json(bytes, rules.max_body)? } else { bytes };
-    Ok(Intake { drafts: drafts(&json, &context)?, dropped: 0 })
+    if let Some(mapping) = &rules.mapping {
+        return mapped::read(&json, mapping, &context);
+    }
+    let mut drafts = Vec::new();
+    each_event(&json, &context, |event, expected| {
+        if drafts.is_empty() {
+            drafts.reserve_exact(expected);
+        }
+        drafts.push(event.draft(&json, &context)?);
+        Ok(())
+    })?;
+    Ok(Intake { drafts, dropped: 0, failed: 0, failures: Vec::new() })
 }
 
-fn drafts(json: &Bytes, context: &Context<'_>) -> Result<Vec<Draft>, IntakeError> {
+/// Hands on the object that a body is, or each element of the array that it is, each with how many there may be from there on.
+fn each_event<'a>(
+    json: &'a Bytes,
+    context: &Context<'_>,
+    mut take: impl FnMut(Event<'a>, usize) -> Result<(), IntakeError>,
+) -> Result<(), IntakeError> {
     let malformed = |fault: Fault| IntakeError::malformed(fault.describe(json));
     let mut scanner = Scanner::new(json).map_err(malformed)?;
-    let drafts = match scanner.peek() {
-        Some(b'{') => vec![draft(&mut scanner, 0, json, context)?],
-        Some(b'[') => drafts_of_array(&mut scanner, json, context)?,
+    match scanner.peek() {
+        Some(b'{') => take(Event::scan(&mut scanner, 0).map_err(malformed)?, 1)?,
+        Some(b'[') => each_element(&mut scanner, json, context, take)?,
         Some(_) => return Err(malformed(scanner.expected("an object or an array"))),
         None => return Err(IntakeError::malformed("the body is empty")),
-    };
-    scanner.end().map_err(malformed)?;
-    Ok(drafts)
+    }
+    scanner.end().map_err(malformed)
 }
 
-fn drafts_of_array<'a>(scanner: &mut Scanner<'a>, json: &'a Bytes, context: &Context<'_>) -> Result<Vec<Draft>, IntakeError> {
+fn each_element<'a>(
+    scanner: &mut Scanner<'a>,
+    json: &'a Bytes,
+    context: &Context<'_>,
+    mut take: impl FnMut(Event<'a>, usize) -> Result<(), IntakeError>,
+) -> Result<(), IntakeError> {
     let malformed = |fault: Fault| IntakeError::malformed(fault.describe(json));
     let after = |count: usize| format!("after {}", element(count - 1));
     let max = context.rules.max_incidents;
-    let mut drafts = Vec::new();
+    let mut count = 0;
     scanner.begin(b'[').map_err(malformed)?;
-    while scanner.next_item(drafts.is_empty(), b']').map_err(|fault| malformed(fault).at(|| after(drafts.len())))? {
-        if drafts.len() == max {
+    while scanner.next_item(count == 0, b']').map_err(|fault| malformed(fault).at(|| after(count)))? {
+        if count == max {
             return Err(IntakeError::TooManyIncidents { max });
         }
         let before = scanner.rest().len();
-        let draft = draft(scanner, 1, json, context).map_err(|error| error.at(|| element(drafts.len())))?;
-        if drafts.is_empty() {
-            // As if all were as long as the first: room that is not filled costs nothing, a list that moves is there twice.
-            let (length, left) = (before - scanner.rest().len(), scanner.rest().len());
-            drafts.reserve_exact((1 + left / length.max(1)).min(max));
-        }
-        drafts.push(draft);
+        let event = Event::scan(scanner, 1).map_err(malformed);
+        // As if all were as long as this one: room that is not filled costs nothing, a list that moves is there twice.
+        let (length, left) = (before - scanner.rest().len(), scanner.rest().len());
+        let expected = (1 + left / length.max(1)).min(max);
+        event.and_then(|event| take(event, expected)).map_err(|error| error.at(|| element(count)))?;
+        count += 1;
     }
-    Ok(drafts)
+    Ok(())
 }
 
 fn element(index: usize) -> String {
     format!("element {index} (counted from 0)")
-}
-
-/// Reads the object that comes next, `outer` containers being open around it.
-fn draft<'a>(scanner: &mut Scanner<'a>, outer: usize, json: &'a Bytes, context: &Context<'_>) -> Result<Draft, IntakeError> {
-    let event = Event::scan(scanner, outer).map_err(|fault| IntakeError::malformed(fault.describe(json)))?;
-    event.draft(json, context)
 }

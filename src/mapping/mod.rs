@@ -65,7 +65,7 @@ impl Slot {
     }
 
     /// As the configuration calls it.
-    fn key(self) -> &'static str {
+    pub fn key(self) -> &'static str {
         match self {
             Self::Items => "items",
             Self::Name => "name",

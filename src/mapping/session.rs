@@ -56,7 +56,7 @@ impl Output {
     }
 }
 
-/// A filter gave nothing usable; what it was is in [`Session::failures`].
+/// A filter gave nothing usable; what it was is in [`Session::take_failures`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed;
 
@@ -136,8 +136,8 @@ impl<'a> Session<'a> {
     }
 
     /// The first failures.
-    pub fn into_failures(self) -> Vec<Failure> {
-        self.failures.into_inner()
+    pub fn take_failures(&self) -> Vec<Failure> {
+        self.failures.take()
     }
 
     fn first(&self, filter: &'a Filter, event: &Event) -> Result<Output, Failed> {

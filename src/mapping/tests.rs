@@ -17,7 +17,7 @@ fn run(filter: &str, event: &str) -> Result<Output, String> {
     let session = mapping.session(|| r#"{"x-event":"ping"}"#.to_owned(), Some("a=1&b=%20&a=2"), &body);
     let event = session.event(&body);
     let output = session.run(Slot::Name, &event).unwrap();
-    output.map_err(|Failed| session.into_failures().remove(0).text)
+    output.map_err(|Failed| session.take_failures().remove(0).text)
 }
 
 fn text(filter: &str, event: &str) -> String {
@@ -86,7 +86,7 @@ fn mistakes_name_the_place_in_the_filter() {
         (".a |", r#"expected term, found the end at line 1 column 5 of the filter, here: .a | >>> "#),
         (".a | | .b", r#"expected term, found "|" at line 1 column 6 of the filter, here: .a |  >>> | .b"#),
         (".a\n| .\"é\" + lenght", "there is no function lenght at line 2 column 10 of the filter, here: | .\"é\" +  >>> lenght"),
-        ("\"\\(.a\"", "expected closing parenthesis"),
+        ("\"\\(.a\"", "expected closing quote"),
         ("$ENV.HOME", "there is no variable $ENV at line 1 column 1"),
         ("env", "there is no function env"),
         ("input", "there is no function input"),
@@ -236,7 +236,7 @@ fn a_runaway_is_tried_once_a_request_and_then_less_and_less() {
             assert_eq!(outcomes, [("a".to_owned(), false), ("b".to_owned(), true)]);
             assert_eq!(session.failed(), item + 1);
         }
-        let texts: Vec<_> = session.into_failures().into_iter().map(|failure| failure.text).collect();
+        let texts: Vec<_> = session.take_failures().into_iter().map(|failure| failure.text).collect();
         let is_tried = texts[0].contains("takes too long");
         assert_eq!(is_tried, request < 10, "{texts:?}");
         assert!(texts[1].contains("left alone"), "{texts:?}");
@@ -307,7 +307,7 @@ proptest! {
         ORDINARY.with(|mappings| for mapping in mappings {
             let session = mapping.session(String::new, None, &body);
             let _ = session.run(Slot::Name, &session.event(&body));
-            for failure in session.into_failures() {
+            for failure in session.take_failures() {
                 assert!(!failure.text.contains("interpreter"), "{failure:?} of {}", String::from_utf8_lossy(&body));
             }
         });
