@@ -105,9 +105,8 @@ fn mapping(spec: &MapSpec) -> Result<Option<Arc<Mapping>>, String> {
     if spec.is_empty() {
         return Ok(None);
     }
-    let mapping = Mapping::compile(spec).map_err(|errors| {
-        errors.iter().map(|error| format!("map.{}: {error}", error.key())).collect::<Vec<_>>().join("; ")
-    })?;
+    let mapping = Mapping::compile(spec)
+        .map_err(|errors| errors.iter().map(|error| format!("map.{}: {error}", error.key())).collect::<Vec<_>>().join("; "))?;
     Ok(Some(Arc::new(mapping)))
 }
 

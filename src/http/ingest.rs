@@ -87,7 +87,14 @@ impl Entrance {
             // One line a request, whatever is in it.
             instance.filter_failures.inc_by(failed as u64);
             let (id, instance, filter) = (passage.id.as_str(), &*instance.name, &first.key);
-            tracing::warn!(request_id = id, instance, filter, reason = first.text, failed, "a filter of the map failed; the default rule was used");
+            tracing::warn!(
+                request_id = id,
+                instance,
+                filter,
+                reason = first.text,
+                failed,
+                "a filter of the map failed; the default rule was used"
+            );
         }
         // What was packed takes more room now than it took on the way.
         reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;

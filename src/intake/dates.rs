@@ -276,8 +276,25 @@ mod tests {
             assert_eq!(from_number(text).as_deref(), Some(want), "{text}");
         }
         let long = "9".repeat(1_000);
-        for text in ["", "-", ".", "1.", ".5", "1e400", "1e30", "-1e300", "NaN", "inf", "+1", "1_0", " 1", "0x10", "99999999999999999999999", "-99999999999", &long]
-        {
+        for text in [
+            "",
+            "-",
+            ".",
+            "1.",
+            ".5",
+            "1e400",
+            "1e30",
+            "-1e300",
+            "NaN",
+            "inf",
+            "+1",
+            "1_0",
+            " 1",
+            "0x10",
+            "99999999999999999999999",
+            "-99999999999",
+            &long,
+        ] {
             assert_eq!(from_number(text), None, "{text}");
         }
     }

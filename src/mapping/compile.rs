@@ -136,9 +136,10 @@ impl fmt::Display for Problem<'_> {
         let (before, after) = self.filter.split_at(offset);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count());
-        let rest: String = after.lines().next().unwrap_or_default().chars().take(SHOWN / 2).collect();
+        let shown = |char: char| if char.is_control() { ' ' } else { char };
+        let rest: String = after.lines().next().unwrap_or_default().chars().take(SHOWN / 2).map(shown).collect();
         let skipped = column.saturating_sub(SHOWN / 2);
-        let lead: String = before[line_start..].chars().skip(skipped).map(|char| if char.is_control() { ' ' } else { char }).collect();
+        let lead: String = before[line_start..].chars().skip(skipped).map(shown).collect();
         write!(f, "{} at line {line} column {} of the filter, here: {lead} >>> {rest}", self.text, column + 1)
     }
 }

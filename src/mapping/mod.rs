@@ -112,7 +112,8 @@ impl Mapping {
             let mut errors: Vec<_> = spec.wrong_fields().map(|(name, text)| MapError::new(format!("fields.{name}"), text)).collect();
             let mut compiled = |key: String, filter: &str| Filter::compile(key, filter).map_err(|error| errors.push(error)).ok();
             let slots = Slot::ALL.map(|slot| compiled(slot.key().to_owned(), slot.filter(spec)?));
-            let fields = spec.fields.iter().filter_map(|(name, filter)| Some((name.as_str().into(), compiled(format!("fields.{name}"), filter)?)));
+            let fields =
+                spec.fields.iter().filter_map(|(name, filter)| Some((name.as_str().into(), compiled(format!("fields.{name}"), filter)?)));
             let fields = fields.collect();
             let items = spec.items.as_deref().and_then(PlainPath::parse);
             if errors.is_empty() { Ok(Self { slots, fields, items }) } else { Err(errors) }

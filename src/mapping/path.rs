@@ -86,9 +86,24 @@ mod tests {
             let optional = format!("{}?", filter.trim());
             assert_eq!(PlainPath::parse(&optional), Some(PlainPath { steps, is_optional: true }), "{filter}");
         }
-        for other in
-            ["", "..", ".a | .b", ".a,.b", ".[0]", ".a.[1:]", ".a b", ".1a", "a", ".a.", ".a[", ".[\"a\\n\"]", ".\"a\\(1)\"", ".a?.b", ".é", "[.a]"]
-        {
+        for other in [
+            "",
+            "..",
+            ".a | .b",
+            ".a,.b",
+            ".[0]",
+            ".a.[1:]",
+            ".a b",
+            ".1a",
+            "a",
+            ".a.",
+            ".a[",
+            ".[\"a\\n\"]",
+            ".\"a\\(1)\"",
+            ".a?.b",
+            ".é",
+            "[.a]",
+        ] {
             assert_eq!(PlainPath::parse(other), None, "{other}");
         }
     }

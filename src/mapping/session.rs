@@ -158,7 +158,9 @@ impl<'a> Session<'a> {
             let program = &filter.program.filter;
             let context = Ctx::<Jq>::new(Data(&program.lut), variables);
             let outputs = program.id.run((context, input)).take(max);
-            outputs.map(|output| output.map(|value| convert(&value)).map_err(|error| message(error.get_err()))).collect::<Result<Vec<T>, _>>()
+            outputs
+                .map(|output| output.map(|value| convert(&value)).map_err(|error| message(error.get_err())))
+                .collect::<Result<Vec<T>, _>>()
         });
         self.fuel.set(self.fuel.get() - used.min(self.fuel.get()));
         match outcome {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::sqlite::{Clock, Database};
 use super::{Filter, Options, Order, Outcome, Reader, Receipt, Write};
-use crate::incident::{Draft, Incident, IncidentId, Timestamp};
+use crate::incident::{Draft, Field, Incident, IncidentId, Timestamp};
 use crate::metrics::Metrics;
 
 /// Any moment.
@@ -99,6 +99,12 @@ pub(super) fn draft(raw: &str) -> Draft {
         fields: Vec::new(),
         warnings: Vec::new(),
     }
+}
+
+/// A draft with own fields.
+pub(super) fn with_fields(fields: &[(&str, &str)]) -> Draft {
+    let field = |(name, value): &(&str, &str)| Field { name: (*name).into(), value: (*value).into() };
+    Draft { fields: fields.iter().map(field).collect(), ..draft("{}") }
 }
 
 /// A draft with a duplication key.

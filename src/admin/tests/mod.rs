@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::server::Limits;
 use super::{Admin, Gateway, InstanceInfo, Options};
-use crate::incident::{Draft, IncidentId, Timestamp};
+use crate::incident::{Draft, Field, IncidentId, Timestamp};
 use crate::metrics::Metrics;
 use crate::rejections::{Rejection, Rejections};
 use crate::secret::Secret;

@@ -238,7 +238,14 @@ fn fields_are_text() {
 #[test]
 fn broken_events_are_kept_by_the_default_rules() {
     // Deep, long and odd values; filters that fail on all of them.
-    let filters = [("name", ".x.y"), ("type", "error"), ("occurred", "[limit(1e9; repeat(.))]"), ("duplication_key", ".x | .[0]"), ("drop", ".x.y"), ("f", ".x.y")];
+    let filters = [
+        ("name", ".x.y"),
+        ("type", "error"),
+        ("occurred", "[limit(1e9; repeat(.))]"),
+        ("duplication_key", ".x | .[0]"),
+        ("drop", ".x.y"),
+        ("f", ".x.y"),
+    ];
     let draft = one(&filters, r#"{"x":"\ud800","name":"n","type":"t","occurred":"2026-01-31","id":1}"#);
     assert_eq!((&*draft.name, draft.kind.as_deref(), draft.occurred.as_deref()), ("n", Some("t"), Some("2026-01-31T00:00:00Z")));
     assert!(draft.key.is_some() && draft.fields.is_empty());

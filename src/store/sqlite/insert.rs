@@ -7,7 +7,7 @@ use rusqlite::blob::ZeroBlob;
 use rusqlite::{CachedStatement, Connection, MAIN_DB, OptionalExtension, ToSql, params};
 
 use super::checksum::{Content, Place};
-use super::{Marks, samples};
+use super::{Marks, fields, samples};
 use crate::incident::{Draft, DuplicationKey, IncidentId, Seq, Timestamp};
 use crate::store::{Outcome, Receipt, Write};
 
@@ -35,10 +35,14 @@ pub(in crate::store) struct Prepared {
 impl Prepared {
     pub(in crate::store) fn new(write: Arc<Write>) -> Self {
         let request = Content::of_request(&write.instance, &write.headers);
-        let content =
-            |draft: &Draft| request.clone().of_incident(draft.kind.as_deref(), draft.occurred.as_deref(), &draft.name, &draft.raw);
+        let content = |draft: &Draft| {
+            let content = request.clone().of_incident(draft.kind.as_deref(), draft.occurred.as_deref(), &draft.name, &draft.raw);
+            content.with_fields(&draft.fields)
+        };
         let contents = write.drafts.iter().map(content).collect();
-        let bytes = write.headers.len() + write.drafts.iter().map(|draft| draft.raw.len() + draft.name.len()).sum::<usize>();
+        let fields = |draft: &Draft| draft.fields.iter().map(|field| field.name.len() + field.value.len()).sum::<usize>();
+        let bytes = |draft: &Draft| draft.raw.len() + draft.name.len() + fields(draft);
+        let bytes = write.headers.len() + write.drafts.iter().map(bytes).sum::<usize>();
         Self { write, contents, bytes }
     }
 
@@ -64,6 +68,7 @@ pub(super) struct Insert<'t> {
     marks: Marks,
     now: Timestamp,
     incident: CachedStatement<'t>,
+    field: CachedStatement<'t>,
     first: CachedStatement<'t>,
     remember: CachedStatement<'t>,
     repeat: CachedStatement<'t>,
@@ -84,6 +89,7 @@ impl<'t> Insert<'t> {
             marks,
             now,
             incident: tx.prepare_cached(INCIDENT)?,
+            field: fields::insert_statement(tx)?,
             first: tx.prepare_cached(FIRST)?,
             remember: tx.prepare_cached(REMEMBER)?,
             repeat: tx.prepare_cached(REPEAT)?,
@@ -167,6 +173,7 @@ impl<'t> Insert<'t> {
         if is_streamed {
             self.stream(id.seq(), &draft.raw)?;
         }
+        fields::insert(&mut self.field, id.seq(), &draft.fields)?;
         Ok(id)
     }
 
