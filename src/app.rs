@@ -31,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::rejections::Rejections;
 use crate::store::{self, OpenError, Store};
 use build::Builder;
+pub(crate) use build::rules;
 pub use certificates::{CertificateReport, inspect_certificates};
 use overview::Overview;
 use reception::House;

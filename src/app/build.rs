@@ -69,20 +69,13 @@ impl Builder {
             // Its only 401 is for those whom `allow_from` leaves out, who are told what anybody is told who guesses a name.
             config::Access::Open => (None, true),
         };
-        let paths: Result<Vec<KeyPath>, _> = instance.duplication_key.iter().map(|path| path.parse()).collect();
         Ok(InstanceOptions {
             name: instance.name.as_str().into(),
             access: access(&instance.access, &self.verifier)?,
             asks_for_basic,
             allow_from: instance.allow_from.clone(),
             secret_header,
-            rules: Rules {
-                incident_type: instance.incident_type.as_deref().map(Into::into),
-                duplication_key: paths.map_err(|error| format!("duplication_key: {error}"))?,
-                max_incidents: config.server.max_incidents,
-                mapping: mapping(&instance.map)?,
-                max_body: usize::try_from(config.server.max_body).unwrap_or(usize::MAX),
-            },
+            rules: rules(instance, &config.server)?,
             keep_samples: instance.store_samples,
             duplication_window: instance.duplication_window,
             activity: before.map_or_else(|| self.activity(&instance.name), |before| Arc::clone(before.running.activity())),
@@ -98,6 +91,18 @@ impl Builder {
         });
         Arc::new(Activity::resumed(last_event))
     }
+}
+
+/// What an instance makes of bodies.
+pub(crate) fn rules(instance: &config::Instance, server: &config::Server) -> Result<Rules, String> {
+    let paths: Result<Vec<KeyPath>, _> = instance.duplication_key.iter().map(|path| path.parse()).collect();
+    Ok(Rules {
+        incident_type: instance.incident_type.as_deref().map(Into::into),
+        duplication_key: paths.map_err(|error| format!("duplication_key: {error}"))?,
+        max_incidents: server.max_incidents,
+        max_body: usize::try_from(server.max_body).unwrap_or(usize::MAX),
+        mapping: mapping(&instance.map)?,
+    })
 }
 
 /// The configuration found no mistake in it before.

@@ -1,7 +1,6 @@
 //! `send`: the "test connection" button.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,9 +9,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
+use super::body;
 use super::client::{self, Answer, Introduction, Question, Trust};
 use super::entrance::{self, Credentials, MaySpeak};
-use super::output::{note, stdout};
+use super::output::stdout;
 use super::terminal::visible_json;
 use crate::config::{Config, Instance, Tls};
 use crate::listener;
@@ -73,7 +73,7 @@ impl Args {
         }
         let headers = headers(&credentials)?;
         let introduction = self.introduction(&config, instance)?;
-        let question = Question { method: Method::POST, headers, body: self.body()? };
+        let question = Question { method: Method::POST, headers, body: body::read(self.file.as_deref())? };
         let answer = client::ask(&url, question, introduction, ANSWER_TIMEOUT)?;
         print(&answer)?;
         verdict(answer.status)
@@ -129,23 +129,6 @@ impl Args {
         io::stdin().read_line(&mut line).context("cannot read the password from standard input")?;
         line.truncate(line.trim_end_matches(['\r', '\n']).len());
         Ok(Some(Secret::new(line)))
-    }
-
-    fn body(&self) -> anyhow::Result<Vec<u8>> {
-        let mut body = Vec::new();
-        match &self.file {
-            Some(file) if file != Path::new("-") => {
-                let read = File::open(file).and_then(|mut file| file.read_to_end(&mut body));
-                read.with_context(|| format!("cannot read {}", file.display()))?;
-            }
-            _ => {
-                if io::stdin().is_terminal() {
-                    note("reading the body from the terminal; Ctrl-D ends it");
-                }
-                io::stdin().read_to_end(&mut body).context("cannot read standard input")?;
-            }
-        }
-        Ok(body)
     }
 }
 

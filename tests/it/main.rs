@@ -19,6 +19,7 @@ mod harness;
 mod hostile;
 mod hygiene;
 mod logs;
+mod mapping;
 mod pki;
 mod power;
 mod process;

@@ -143,7 +143,7 @@ fn headers_are_taken_out_of_items() {
 fn names_and_types_are_the_maps_or_the_default() {
     let labels = |filter: &str, body: &str| {
         let draft = one(&[("name", filter), ("type", filter)], body);
-        (draft.name.into_owned(), draft.kind.map(|kind| kind.to_string()), draft.warnings.len())
+        (draft.name.to_string(), draft.kind.map(|kind| kind.to_string()), draft.warnings.len())
     };
     let said = |name: &str, kind: &str, warnings| (name.to_owned(), Some(kind.to_owned()), warnings);
     assert_eq!(labels(".t", r#"{"t":"x"}"#), said("x", "x", 0));
