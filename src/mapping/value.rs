@@ -105,6 +105,11 @@ impl Child {
         Self { weight: parent.weight, depth: parent.depth.saturating_sub(1), hops: parent.hops + 1 }
     }
 
+    /// Pays for handing on one of the parts, from iterator to iterator as deep as it lies.
+    fn passed(self) {
+        meter::steps(1 + usize::from(self.hops) / 8);
+    }
+
     pub(super) fn wrap(self, val: Val) -> Value {
         match weight(&val) {
             Some(weight) => Value { hops: self.hops, ..Value::new(val, weight, 0) },
@@ -158,7 +163,7 @@ impl ValT for Value {
         self.parted();
         let child = Child::of(&self);
         Box::new(self.val.key_values().map(move |pair| {
-            meter::steps(1);
+            child.passed();
             pair.map(|(key, value)| (Self::scalar(key), child.wrap(value))).map_err(|_| Error::str("cannot iterate"))
         }))
     }
@@ -170,7 +175,7 @@ impl ValT for Value {
         self.parted();
         let child = Child::of(&self);
         Box::new(self.val.values().map(move |value| {
-            meter::steps(1);
+            child.passed();
             value.map(|value| child.wrap(value)).map_err(|_| Error::str("cannot iterate"))
         }))
     }

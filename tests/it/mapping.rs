@@ -209,6 +209,37 @@ fn a_map_is_tried_on_the_samples() {
     assert_eq!(hookgate(running.folder(), &["incidents", "list", "--field", "severity"], "").status.code(), Some(2));
 }
 
+/// A process that may not have more than 1 GiB, the compiler's stack included, tries filters that want to fill the memory.
+#[test]
+fn no_filter_fills_the_memory() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let event = format!(r#"{{"a":"{}","b":[{}1]}}"#, "x".repeat(20_000), "[[]],".repeat(2_000));
+    for filter in [
+        r#""x" * 1000000000"#,
+        "[limit(1e9; repeat(.))]",
+        r#"reduce range(60) as $i ("x"; . + .)"#,
+        "reduce range(60) as $i (.; . * {a: ., b: .})",
+        "reduce range(60) as $i ([1]; [., .]) | tojson",
+        "[range(1e9)]",
+        "[.. |= [., ., .]] | [.. |= [., .]]",
+        r#".a * 100000 | explode"#,
+        r#"[.a / ""] | [combinations] | length"#,
+        "[paths, paths(..), (paths | tojson)] | [., .] | [combinations(6)]",
+        r#"[.a | splits("")] | [., .] | [combinations]"#,
+        "[recurse(if . == null then empty else [.[]?, .] end)]",
+        "reduce range(60) as $i (7; . * . * .)",
+    ] {
+        let config = format!("{BASIC}[instance.map]\nname = '''{filter}'''\n");
+        std::fs::write(folder.path().join("hookgate.toml"), config).unwrap();
+        let limited = format!("ulimit -v 1048576; exec {} map in - --json", env!("CARGO_BIN_EXE_hookgate"));
+        let output =
+            assert_cmd::Command::new("sh").current_dir(folder.path()).args(["-c", &limited]).write_stdin(&*event).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{filter}: {output:?}");
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(json[0]["after"]["failures"][0]["filter"], "name", "{filter}: {}", json[0]["after"]);
+    }
+}
+
 #[test]
 fn check_tells_every_broken_filter_with_its_line() {
     let folder = tempfile::TempDir::new().unwrap();
