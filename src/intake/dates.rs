@@ -42,7 +42,7 @@ pub fn from_number(text: &str) -> Option<String> {
         return None;
     }
     let whole: i128 = whole.parse().ok()?;
-    let fraction: i128 = format!("{:0<9.9}", fraction).parse().ok()?;
+    let fraction: i128 = format!("{fraction:0<9.9}").parse().ok()?;
     let billionths = whole * 1_000_000_000 + fraction;
     let per_second = UNITS.iter().find(|(below, _)| whole < *below).map(|(_, per_second)| per_second)?;
     let nanoseconds = i64::try_from(billionths / per_second % 1_000_000_000).ok()?;

@@ -7,6 +7,7 @@ use jaq_core::load::{Arena, File, Loader, lex, parse};
 use jaq_core::{Compiler, Filter, compile};
 
 use super::engine::{self, Jq, VARIABLES};
+use super::forbidden;
 
 /// Bytes of a filter: pages of jq. Also bounds how deep the parser recurses.
 const MAX_FILTER: usize = 8 << 10;
@@ -74,7 +75,7 @@ fn compile(filter: &str) -> Result<Filter<Jq>, String> {
         return Err(problem(None, format!("is longer than {MAX_FILTER} bytes: not a filter for events")));
     }
     let term = parsed(filter).map_err(|problem| problem.to_string())?;
-    if let Some((name, text)) = engine::forbidden(&term) {
+    if let Some((name, text)) = forbidden::find(&term) {
         return Err(problem(Some(name), text));
     }
     let arena = Arena::default();

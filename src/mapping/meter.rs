@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(run(10, || steps(4)), (Ok(()), 4));
         assert_eq!(run(10, || bytes(640)), (Ok(()), 10));
         assert_eq!(run(10, || steps(11)), (Err(Stop::RanAway), 10));
-        assert_eq!(run(10, || (0..).for_each(|_| step())), (Err(Stop::RanAway), 10));
+        assert_eq!(run(10, || (0..u64::MAX).for_each(|_| step())), (Err(Stop::RanAway), 10));
         steps(1 << 40);
     }
 

@@ -6,8 +6,10 @@
 //! This module knows nobody but the leaves.
 
 mod breaker;
+mod calculate;
 mod compile;
 mod engine;
+mod forbidden;
 mod functions;
 mod meter;
 mod path;

@@ -133,7 +133,7 @@ impl Reader<'_> {
                 if !is_pair {
                     self.at = after;
                 }
-                pair.filter(|_| is_pair).or(char::from_u32(first.into())).unwrap_or(char::REPLACEMENT_CHARACTER)
+                pair.filter(|_| is_pair).or_else(|| char::from_u32(first.into())).unwrap_or(char::REPLACEMENT_CHARACTER)
             }
             other => char::from(other),
         })

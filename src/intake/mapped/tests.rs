@@ -12,7 +12,8 @@ use crate::mapping::MapSpec;
 fn spec(filters: &[(&str, &str)]) -> MapSpec {
     let mut spec = MapSpec::default();
     for (key, filter) in filters {
-        let filter = Some((*filter).to_owned());
+        let text = (*filter).to_owned();
+        let filter = Some(text.clone());
         match *key {
             "items" => spec.items = filter,
             "name" => spec.name = filter,
@@ -20,7 +21,7 @@ fn spec(filters: &[(&str, &str)]) -> MapSpec {
             "occurred" => spec.occurred = filter,
             "duplication_key" => spec.duplication_key = filter,
             "drop" => spec.drop = filter,
-            field => drop(spec.fields.insert(field.to_owned(), filter.unwrap())),
+            field => drop(spec.fields.insert(field.to_owned(), text)),
         }
     }
     spec
