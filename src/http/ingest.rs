@@ -81,21 +81,9 @@ impl Entrance {
         let headers = std::mem::take(&mut passage.head.headers);
         let (headers, events) = normalise(&instance, headers, passage.head.uri.clone(), bytes).await?;
         passage.head.headers = headers;
-        let Intake { drafts, dropped, failed, failures } = events?;
-        instance.dropped.inc_by(dropped as u64);
-        if let Some(first) = failures.first() {
-            // One line a request, whatever is in it.
-            instance.filter_failures.inc_by(failed as u64);
-            let (id, instance, filter) = (passage.id.as_str(), &*instance.name, &first.key);
-            tracing::warn!(
-                request_id = id,
-                instance,
-                filter,
-                reason = first.text,
-                failed,
-                "a filter of the map failed; the default rule was used"
-            );
-        }
+        let intake = events?;
+        note_map(passage, &instance, &intake);
+        let drafts = intake.drafts;
         // What was packed takes more room now than it took on the way.
         reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;
         self.store(passage, &instance, drafts, reserved).await
@@ -259,6 +247,21 @@ impl Drop for Attempt<'_> {
             // There is nobody to send it to; it is logged, counted and shown.
             let _ = self.entrance.refuse(self.passage, &Refused::HungUp);
         }
+    }
+}
+
+/// Counts what an instance's map left out, and what went wrong with it: one line a request, whatever is in it.
+fn note_map(passage: &Passage<'_>, instance: &Instance, intake: &Intake) {
+    if intake.dropped > 0 {
+        instance.dropped.inc_by(intake.dropped as u64);
+        // What is left out was heard of all the same.
+        instance.tally.activity.last_event.set(Timestamp::coarse());
+    }
+    if let Some(first) = intake.failures.first() {
+        instance.filter_failures.inc_by(intake.failed as u64);
+        let (id, name, filter, reason) = (passage.id.as_str(), &*instance.name, &first.key, &first.text);
+        let failed = intake.failed;
+        tracing::warn!(request_id = id, instance = name, filter, reason, failed, "a filter of the map failed; the default rule was used");
     }
 }
 
