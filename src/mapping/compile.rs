@@ -1,12 +1,13 @@
 //! From the text of a filter to a program, or to what is wrong with it and where.
 
 use std::fmt;
+use std::ops::Range;
 use std::thread;
 
 use jaq_core::load::{Arena, File, Loader, lex, parse};
 use jaq_core::{Compiler, Filter, compile};
 
-use super::engine::{self, Jq, VARIABLES};
+use super::engine::{self, Jq, SLOT, VARIABLES};
 use super::forbidden;
 
 /// Bytes of a filter: pages of jq. Also bounds how deep the parser recurses.
@@ -36,26 +37,6 @@ impl MapError {
     }
 }
 
-/// A compiled filter.
-pub(super) struct Program {
-    pub(super) filter: Filter<Jq>,
-    /// Which of [`VARIABLES`] it may look at.
-    uses: [bool; 3],
-}
-
-impl Program {
-    /// To be called with room on the stack, see [`with_room`].
-    pub(super) fn compile(key: &str, filter: &str) -> Result<Self, MapError> {
-        let uses = VARIABLES.map(|variable| filter.contains(variable));
-        compile(filter).map(|filter| Self { filter, uses }).map_err(|text| MapError::new(key, text))
-    }
-
-    /// Whether it may look at this variable.
-    pub(super) fn uses(&self, variable: &str) -> bool {
-        VARIABLES.iter().zip(self.uses).any(|(known, uses)| uses && *known == variable)
-    }
-}
-
 /// Runs `work` on a stack on which compiling any filter has room.
 pub(super) fn with_room<T: Send>(work: impl FnOnce() -> Result<T, Vec<MapError>> + Send) -> Result<T, Vec<MapError>> {
     thread::scope(|scope| {
@@ -69,30 +50,95 @@ pub(super) fn with_room<T: Send>(work: impl FnOnce() -> Result<T, Vec<MapError>>
     })
 }
 
-fn compile(filter: &str) -> Result<Filter<Jq>, String> {
+/// Compiles the filters of one map into one program, since the library that comes with each takes 100 KiB; [`SLOT`] says which of
+/// them to run, by its place in `filters`. To be called with room on the stack, see [`with_room`].
+///
+/// # Errors
+/// One for each that is wrong.
+pub(super) fn program(filters: &[(String, &str)]) -> Result<Filter<Jq>, Vec<MapError>> {
+    let mistakes = filters.iter().filter_map(|(key, filter)| Some(MapError::new(key, check(filter).err()?)));
+    let mistakes: Vec<_> = mistakes.collect();
+    if !mistakes.is_empty() {
+        // Those that are jq may call what there is not.
+        let (good, _): (Vec<_>, Vec<_>) = filters.iter().cloned().partition(|(key, _)| mistakes.iter().all(|mistake| mistake.key != *key));
+        return Err(mistakes.into_iter().chain(link(&good).err().unwrap_or_default()).collect());
+    }
+    link(filters)
+}
+
+/// Whether it is jq, and calls nothing that is forbidden.
+fn check(filter: &str) -> Result<(), String> {
     let problem = |at, text| Problem { filter, at, text }.to_string();
     if filter.len() > MAX_FILTER {
         return Err(problem(None, format!("is longer than {MAX_FILTER} bytes: not a filter for events")));
     }
     let term = parsed(filter).map_err(|problem| problem.to_string())?;
-    if let Some((name, text)) = forbidden::find(&term) {
-        return Err(problem(Some(name), text));
-    }
+    forbidden::find(&term).map_or(Ok(()), |(name, text)| Err(problem(Some(name), text)))
+}
+
+/// Compiles filters that were checked.
+fn link(filters: &[(String, &str)]) -> Result<Filter<Jq>, Vec<MapError>> {
+    let mut code = Code::default();
+    code.choose(filters);
+    let Code { text: code, places } = code;
     let arena = Arena::default();
-    let modules = Loader::new(engine::definitions()).load(&arena, File { code: filter, path: () });
-    let modules = modules.map_err(|_| problem(None, "is not a jq filter".into()))?;
-    let compiler = Compiler::default().with_funs(engine::functions()).with_global_vars(VARIABLES);
+    let modules = Loader::new(engine::definitions()).load(&arena, File { code: &*code, path: () });
+    // Each of them was parsed before.
+    let modules = modules.map_err(|_| vec![MapError::new("", "the filters cannot be compiled together")])?;
+    let compiler = Compiler::default().with_funs(engine::functions()).with_global_vars(VARIABLES.into_iter().chain([SLOT]));
     compiler.compile(modules).map_err(|errors| {
-        let first = errors.into_iter().flat_map(|(_, errors)| errors).next();
-        let Some((name, kind)) = first else { return problem(None, "is not a jq filter".into()) };
-        match kind {
-            compile::Undefined::Filter(arguments) => {
-                let arguments = if arguments == 0 { String::new() } else { format!(" with {arguments} argument(s)") };
-                problem(Some(name), format!("there is no function {name}{arguments}"))
+        let mut mistakes: Vec<MapError> = Vec::new();
+        for (name, kind) in errors.into_iter().flat_map(|(_, errors)| errors) {
+            let at = (name.as_ptr() as usize).wrapping_sub(code.as_ptr() as usize);
+            let Some(index) = places.iter().position(|place| place.contains(&at)) else { continue };
+            let key = &filters[index].0;
+            if mistakes.iter().all(|mistake| mistake.key != *key) {
+                let problem = Problem { filter: &code[places[index].clone()], at: Some(name), text: undefined(name, &kind) };
+                mistakes.push(MapError::new(key, problem.to_string()));
             }
-            kind => problem(Some(name), format!("there is no {} {name}", kind.as_str())),
         }
+        mistakes
     })
+}
+
+fn undefined(name: &str, kind: &compile::Undefined) -> String {
+    match kind {
+        compile::Undefined::Filter(0) => format!("there is no function {name}"),
+        compile::Undefined::Filter(arguments) => format!("there is no function {name} with {arguments} argument(s)"),
+        kind => format!("there is no {} {name}", kind.as_str()),
+    }
+}
+
+/// The text of a program, and where in it each filter stands.
+#[derive(Default)]
+struct Code {
+    text: String,
+    places: Vec<Range<usize>>,
+}
+
+impl Code {
+    /// Appends a choice among some filters: a few comparisons, whichever it is.
+    fn choose(&mut self, filters: &[(String, &str)]) {
+        match filters {
+            [] => self.text.push('.'),
+            [(_, filter)] => {
+                self.text.push('(');
+                let start = self.text.len();
+                self.text.push_str(filter);
+                self.places.push(start..self.text.len());
+                // It may end with a comment.
+                self.text.push_str("\n)");
+            }
+            _ => {
+                let (left, right) = filters.split_at(filters.len() / 2);
+                self.text.push_str(&format!("if {SLOT} < {} then ", self.places.len() + left.len()));
+                self.choose(left);
+                self.text.push_str(" else ");
+                self.choose(right);
+                self.text.push_str(" end");
+            }
+        }
+    }
 }
 
 fn parsed(filter: &str) -> Result<parse::Term<&str>, Problem<'_>> {

@@ -9,6 +9,8 @@ use super::value::Value;
 
 /// What every filter finds bound, in this order.
 pub(super) const VARIABLES: [&str; 3] = ["$headers", "$query", "$body"];
+/// Which of a map's filters is meant; bound last, and not for filters to look at.
+pub(super) const SLOT: &str = "$__slot";
 
 /// The kind of data that filters work on.
 #[derive(Debug)]

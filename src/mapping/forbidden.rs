@@ -6,6 +6,7 @@ use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
 use jaq_core::path::{Part, Path};
 
+use super::engine::SLOT;
 use super::functions::UNCHECKED;
 
 /// What must not be called, with what is wrong about it.
@@ -32,6 +33,7 @@ fn walk<'s>(term: &Term<&'s str>, known: &mut Vec<Known<'s>>) -> Walked<'s> {
             check_call(name, arguments.len(), known)?;
             arguments.iter().try_for_each(|term| walk(term, known))
         }
+        Term::Var(name) if *name == SLOT => Err((name, format!("there is no variable {name}"))),
         Term::BinOp(left, operator, right) => {
             walk(left, known)?;
             if let BinaryOp::Pipe(Some(pattern)) = operator {

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::breaker::Breaker;
-use self::compile::Program;
+use self::engine::{Jq, VARIABLES};
 pub use self::session::{Event, Failed, Failure, Output, Session};
 
 /// What a filter of a map decides.
@@ -79,25 +79,29 @@ impl Slot {
     }
 }
 
-/// A filter that can be run.
+/// One of a map's filters.
 struct Filter {
     /// Such as `occurred` or `fields.severity`.
     key: String,
-    program: Program,
+    /// Its place in the program.
+    index: usize,
+    /// Which of the variables it may look at.
+    uses: [bool; VARIABLES.len()],
     breaker: Breaker,
 }
 
 impl Filter {
-    fn compile(key: String, filter: &str) -> Result<Self, MapError> {
-        let program = Program::compile(&key, filter)?;
-        Ok(Self { key, program, breaker: Breaker::default() })
+    fn new(index: usize, (key, filter): &(String, &str)) -> Self {
+        let uses = VARIABLES.map(|variable| filter.contains(variable));
+        Self { key: key.clone(), index, uses, breaker: Breaker::default() }
     }
 }
 
 /// The filters of an instance, ready to run; shared by all threads.
 pub struct Mapping {
+    program: jaq_core::Filter<Jq>,
     /// In the order of [`Slot::ALL`].
-    slots: [Option<Filter>; 6],
+    slots: [Option<Filter>; Slot::ALL.len()],
     /// By name.
     fields: Vec<(Arc<str>, Filter)>,
     /// Where `items` is a path without anything to calculate.
@@ -110,16 +114,18 @@ impl Mapping {
     /// # Errors
     /// One for each filter that is no jq, and for each field that has no name.
     pub fn compile(spec: &MapSpec) -> Result<Self, Vec<MapError>> {
-        compile::with_room(|| {
-            let mut errors: Vec<_> = spec.wrong_fields().map(|(name, text)| MapError::new(format!("fields.{name}"), text)).collect();
-            let mut compiled = |key: String, filter: &str| Filter::compile(key, filter).map_err(|error| errors.push(error)).ok();
-            let slots = Slot::ALL.map(|slot| compiled(slot.key().to_owned(), slot.filter(spec)?));
-            let fields =
-                spec.fields.iter().filter_map(|(name, filter)| Some((name.as_str().into(), compiled(format!("fields.{name}"), filter)?)));
-            let fields = fields.collect();
-            let items = spec.items.as_deref().and_then(PlainPath::parse);
-            if errors.is_empty() { Ok(Self { slots, fields, items }) } else { Err(errors) }
-        })
+        let slots = Slot::ALL.into_iter().filter_map(|slot| Some((slot.key().to_owned(), slot.filter(spec)?)));
+        let fields = spec.fields.iter().map(|(name, filter)| (format!("fields.{name}"), filter.as_str()));
+        let filters: Vec<_> = slots.chain(fields).collect();
+        let misnamed: Vec<_> = spec.wrong_fields().map(|(name, text)| MapError::new(format!("fields.{name}"), text)).collect();
+        let program = match compile::with_room(|| compile::program(&filters)) {
+            Ok(program) if misnamed.is_empty() => program,
+            outcome => return Err(misnamed.into_iter().chain(outcome.err().unwrap_or_default()).collect()),
+        };
+        let mut compiled = filters.iter().enumerate().map(|(index, filter)| Filter::new(index, filter));
+        let slots = Slot::ALL.map(|slot| slot.filter(spec).and_then(|_| compiled.next()));
+        let fields = spec.fields.keys().map(|name| name.as_str().into()).zip(compiled).collect();
+        Ok(Self { program, slots, fields, items: spec.items.as_deref().and_then(PlainPath::parse) })
     }
 
     /// Begins with the events of one request: `headers` is a JSON object, `body` what its JSON is after decoding.

@@ -12,6 +12,10 @@ use super::meter::{self, Stop};
 use super::value::Value;
 use super::{Filter, Mapping, Slot, read, write};
 
+/// Places in [`super::engine::VARIABLES`].
+const HEADERS: usize = 0;
+const QUERY: usize = 1;
+const BODY: usize = 2;
 /// Steps of one filter on one event: some ms. Ordinary filters take tens to hundreds.
 const STEPS: u64 = 100_000;
 /// Steps of all filters on all events of one request, for each byte of its body, beside those of a few events.
@@ -90,10 +94,10 @@ pub struct Event(Value);
 
 impl<'a> Session<'a> {
     pub(super) fn new(mapping: &'a Mapping, headers: impl FnOnce() -> String, query: Option<&str>, body: &'a Bytes) -> Self {
-        let uses = |variable: &str| mapping.filters().any(|filter| filter.program.uses(variable));
+        let uses = |variable: usize| mapping.filters().any(|filter| filter.uses[variable]);
         let null = || Value::scalar(Val::Null);
-        let headers = if uses("$headers") { read::read(&headers().into()).unwrap_or_else(null) } else { null() };
-        let query = if uses("$query") { query_value(query.unwrap_or_default()) } else { null() };
+        let headers = if uses(HEADERS) { read::read(&headers().into()).unwrap_or_else(null) } else { null() };
+        let query = if uses(QUERY) { query_value(query.unwrap_or_default()) } else { null() };
         Self {
             mapping,
             headers,
@@ -151,11 +155,11 @@ impl<'a> Session<'a> {
             return self.fail(filter, "is left alone for a while: it ran away too often".to_owned());
         }
         let fuel = self.fuel.get().min(STEPS + event.0.weight() as u64 / 16);
-        let body = if filter.program.uses("$body") { self.whole_body() } else { Value::scalar(Val::Null) };
-        let variables = Vars::new([self.headers.clone(), self.query.clone(), body]);
+        let body = if filter.uses[BODY] { self.whole_body() } else { Value::scalar(Val::Null) };
+        let variables = Vars::new([self.headers.clone(), self.query.clone(), body, filter.index.into()]);
         let input = event.0.clone();
         let (outcome, used) = meter::run(fuel, || {
-            let program = &filter.program.filter;
+            let program = &self.mapping.program;
             let context = Ctx::<Jq>::new(Data(&program.lut), variables);
             let outputs = program.id.run((context, input)).take(max);
             outputs

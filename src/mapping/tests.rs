@@ -87,6 +87,8 @@ fn mistakes_name_the_place_in_the_filter() {
         (".a | | .b", r#"expected term, found "|" at line 1 column 6 of the filter, here: .a |  >>> | .b"#),
         (".a\n| .\"é\" + lenght", "there is no function lenght at line 2 column 10 of the filter, here: | .\"é\" +  >>> lenght"),
         ("\"\\(.a\"", "expected closing quote"),
+        ("$__slot", "there is no variable $__slot at line 1 column 1"),
+        (". # a comment\n| nope", "there is no function nope at line 2 column 3"),
         ("$ENV.HOME", "there is no variable $ENV at line 1 column 1"),
         ("env", "there is no function env"),
         ("input", "there is no function input"),
@@ -127,12 +129,34 @@ fn mistakes_name_the_place_in_the_filter() {
 }
 
 #[test]
+fn filters_of_a_map_do_not_meet() {
+    let fields = (0..32).map(|n| (format!("f{n:02}"), format!("def f: {n}; f + .n # of field {n}"))).collect();
+    let spec = MapSpec { name: Some(".n as $x | $x, 7".into()), drop: Some(".n, 8".into()), fields, ..MapSpec::default() };
+    let mapping = Mapping::compile(&spec).unwrap();
+    let body = Bytes::from_static(br#"{"n":100}"#);
+    let session = mapping.session(String::new, None, &body);
+    let event = session.event(&body);
+    for slot in [Slot::Name, Slot::Drop] {
+        assert_eq!(session.run(slot, &event), Some(Ok(Output::Number("100".into()))));
+    }
+    assert_eq!(session.run(Slot::Kind, &event), None);
+    for (n, (name, output)) in session.fields(&event).enumerate() {
+        assert_eq!((&**name, output), (&*format!("f{n:02}"), Ok(Output::Number((100 + n).to_string()))));
+    }
+    for other in ["$x", "f", "1) | (2"] {
+        let fields = [("a", "def f: 1; f as $x | $x"), ("b", other)].map(|(name, filter)| (name.to_owned(), filter.to_owned()));
+        assert_eq!(Mapping::compile(&MapSpec { fields: fields.into(), ..MapSpec::default() }).unwrap_err()[0].key(), "fields.b", "{other}");
+    }
+}
+
+#[test]
 fn every_broken_filter_is_one_mistake() {
     let broken = || Some("|".to_owned());
     let fields = [("good", "."), ("bad", "|"), ("no-name", ".")].map(|(name, filter)| (name.to_owned(), filter.to_owned()));
-    let spec = MapSpec { items: broken(), kind: broken(), drop: Some(".".into()), fields: fields.into(), ..MapSpec::default() };
+    let occurred = Some("nope | nope".to_owned());
+    let spec = MapSpec { items: broken(), kind: broken(), occurred, drop: Some(".".into()), fields: fields.into(), ..MapSpec::default() };
     let keys: Vec<String> = Mapping::compile(&spec).unwrap_err().iter().map(|error| error.key().to_owned()).collect();
-    assert_eq!(keys, ["fields.no-name", "items", "type", "fields.bad"]);
+    assert_eq!(keys, ["fields.no-name", "items", "type", "fields.bad", "occurred"]);
 }
 
 /// Filters that would run for ever, fill the memory or overflow the stack.
