@@ -48,9 +48,9 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The body, or each element of an array, as without a map.
     fn default_items(&mut self, json: &Bytes) -> Result<(), IntakeError> {
-        super::each_event(json, self.context, |event| {
+        super::each_event(json, self.context, |event, _| {
             let raw = event.kept(json)?;
-            self.event(&json.slice_ref(event.whole()), &event, raw, Vec::new());
+            self.event(json, &json.slice_ref(event.whole()), &event, raw, Vec::new());
             Ok(())
         })
     }
@@ -130,21 +130,21 @@ impl Reader<'_> {
         let malformed = |fault: Fault| IntakeError::malformed(fault.describe(&object));
         let event = Event::scan(&mut Scanner::new(&object).map_err(malformed)?, 0).map_err(malformed)?;
         let raw = event.kept(&object)?;
-        self.event(&item, &event, raw, warnings);
+        self.event(&object, &item, &event, raw, warnings);
         Ok(())
     }
 
-    /// What becomes of an event that `item` is.
-    fn event(&mut self, item: &Bytes, event: &Event<'_>, raw: Bytes, warnings: Warnings) {
+    /// What becomes of an event that `item` is; `json` is the text that holds the event.
+    fn event(&mut self, json: &Bytes, item: &Bytes, event: &Event<'_>, raw: Bytes, warnings: Warnings) {
         let mut mapped = Mapped { session: self.session, item: self.session.event(item), warnings };
         if mapped.is_dropped() {
             self.dropped += 1;
             return;
         }
         let name = mapped.label(Slot::Name, event::NAME_CUT);
-        let name = name.map_or_else(|| event.name(item, &mut mapped.warnings), Label::from);
+        let name = name.map_or_else(|| event.name(json, &mut mapped.warnings), Label::from);
         let kind = mapped.label(Slot::Kind, event::KIND_CUT).map(Label::from);
-        let kind = kind.or_else(|| event.kind(item, self.context, &mut mapped.warnings));
+        let kind = kind.or_else(|| event.kind(json, self.context, &mut mapped.warnings));
         let occurred = mapped.occurred().or_else(|| event.occurred(&mut mapped.warnings));
         let key = mapped.key().or_else(|| super::key::duplication_key(&raw, self.context));
         let fields = mapped.fields();

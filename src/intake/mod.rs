@@ -131,30 +131,26 @@ pub fn read(body: Body<'_>, rules: &Rules) -> Result<Intake, IntakeError> {
 /// Without a map.
 fn as_sent(json: &Bytes, context: &Context<'_>) -> Result<Intake, IntakeError> {
     let mut drafts = Vec::new();
-    each_event(json, context, |event| {
-        let draft = event.draft(json, context)?;
+    each_event(json, context, |event, expected| {
         if drafts.is_empty() {
-            // As if all were as long as the first: room that is not filled costs nothing, a list that moves is there twice.
-            let (whole, start) = (event.whole(), json.as_ptr().addr());
-            let left = json.len() - (whole.as_ptr().addr() - start + whole.len());
-            drafts.reserve_exact((1 + left / whole.len().max(1)).min(context.rules.max_incidents));
+            drafts.reserve_exact(expected);
         }
-        drafts.push(draft);
+        drafts.push(event.draft(json, context)?);
         Ok(())
     })?;
     Ok(Intake { drafts, dropped: 0, failed: 0, failures: Vec::new() })
 }
 
-/// Hands on the object that a body is, or each element of the array that it is.
+/// Hands on the object that a body is, or each element of the array that it is, each with how many there may be from there on.
 fn each_event<'a>(
     json: &'a Bytes,
     context: &Context<'_>,
-    mut take: impl FnMut(Event<'a>) -> Result<(), IntakeError>,
+    mut take: impl FnMut(Event<'a>, usize) -> Result<(), IntakeError>,
 ) -> Result<(), IntakeError> {
     let malformed = |fault: Fault| IntakeError::malformed(fault.describe(json));
     let mut scanner = Scanner::new(json).map_err(malformed)?;
     match scanner.peek() {
-        Some(b'{') => take(Event::scan(&mut scanner, 0).map_err(malformed)?)?,
+        Some(b'{') => take(Event::scan(&mut scanner, 0).map_err(malformed)?, 1)?,
         Some(b'[') => each_element(&mut scanner, json, context, take)?,
         Some(_) => return Err(malformed(scanner.expected("an object or an array"))),
         None => return Err(IntakeError::malformed("the body is empty")),
@@ -166,7 +162,7 @@ fn each_element<'a>(
     scanner: &mut Scanner<'a>,
     json: &'a Bytes,
     context: &Context<'_>,
-    mut take: impl FnMut(Event<'a>) -> Result<(), IntakeError>,
+    mut take: impl FnMut(Event<'a>, usize) -> Result<(), IntakeError>,
 ) -> Result<(), IntakeError> {
     let malformed = |fault: Fault| IntakeError::malformed(fault.describe(json));
     let after = |count: usize| format!("after {}", element(count - 1));
@@ -177,8 +173,12 @@ fn each_element<'a>(
         if count == max {
             return Err(IntakeError::TooManyIncidents { max });
         }
+        let before = scanner.rest().len();
         let event = Event::scan(scanner, 1).map_err(malformed);
-        event.and_then(&mut take).map_err(|error| error.at(|| element(count)))?;
+        // As if all were as long as this one: room that is not filled costs nothing, a list that moves is there twice.
+        let (length, left) = (before - scanner.rest().len(), scanner.rest().len());
+        let expected = (1 + left / length.max(1)).min(max);
+        event.and_then(|event| take(event, expected)).map_err(|error| error.at(|| element(count)))?;
         count += 1;
     }
     Ok(())
