@@ -28,7 +28,6 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         content_type: (*kind == b'f').then_some("application/x-www-form-urlencoded"),
         content_encoding: (*kind == b'g').then_some("gzip"),
         bytes: Bytes::copy_from_slice(body),
-        query: None,
         headers: &headers,
         secret_header: None,
     };

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use hookgate::incident::with_headers;
-use hookgate::intake::{Body, Rules, read};
+use hookgate::intake::{Accept, Body, Rules, read};
 use hookgate::mapping::{MapSpec, Mapping};
 use http::HeaderMap;
 use serde_json::value::RawValue;
@@ -30,7 +30,16 @@ fn rules(items: Option<String>) -> Rules {
         fields: fields.map(|(name, text)| (name.to_owned(), text.to_owned())).into(),
     };
     let mapping = Mapping::compile(&spec).expect("the filters are jq");
-    Rules { incident_type: None, duplication_key: Vec::new(), max_incidents: 50, max_body: 20_000, mapping: Some(Arc::new(mapping)) }
+    Rules {
+        incident_type: None,
+        duplication_key: Vec::new(),
+        max_incidents: 50,
+        max_body: 20_000,
+        accept: Accept::Json,
+        unwrap: Vec::new(),
+        cloudevents: false,
+        mapping: Some(Arc::new(mapping)),
+    }
 }
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

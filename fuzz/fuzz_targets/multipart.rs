@@ -20,6 +20,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         accept: Accept::Json,
         unwrap: ["json .a", "base64 .b", "json .a.c"].iter().map(|rule| rule.parse().expect("a rule")).collect(),
         cloudevents: false,
+        mapping: None,
     };
     let body = Body {
         query: None,
@@ -30,7 +31,8 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         secret_header: None,
     };
     match read(body, &rules) {
-        Ok(drafts) => {
+        Ok(intake) => {
+            let drafts = intake.drafts;
             assert!(drafts.iter().map(|draft| draft.raw.len()).sum::<usize>() <= MAX_BODY);
             for draft in &drafts {
                 serde_json::from_slice::<&RawValue>(&draft.raw).expect("an incident's rawJson is JSON");

@@ -23,6 +23,14 @@ pub(super) struct Admitted {
     pub(super) greeting: Option<Reply>,
 }
 
+/// An instance, if there is one and nothing speaks against the caller yet.
+struct Found<'a> {
+    instance: Option<&'a Arc<Instance>>,
+    greeting: Option<Result<Reply, HandshakeRefusal>>,
+    /// Why there is none, although the name is right.
+    doubt: Option<Refused>,
+}
+
 impl Entrance {
     /// Lets in who belongs to an instance. A failed login counts against whoever made it.
     pub(super) async fn admit(&self, passage: &Passage<'_>) -> Result<Admitted, Refused> {
@@ -33,19 +41,7 @@ impl Entrance {
             return Err(Refused::method(&head.method));
         }
         self.throttle.check(passage.peer, name).map_err(|wait| Refused::Throttled(wait.0))?;
-        // In doubt, credentials are verified as those for an instance that does not exist: it takes as long as with a wrong
-        // password, and nothing is learned by it about the right one.
-        let found = passage.instance();
-        let greeting = found.and_then(|instance| instance.proof.handshakes.of_head(&passage.shown()));
-        let doubt = match found {
-            Some(instance) => self.doubt(passage, instance, token, greeting.as_ref()),
-            None => {
-                // Costs what it costs where there is an instance.
-                self.verifier.is_token(None, token);
-                None
-            }
-        };
-        let instance = found.filter(|_| doubt.is_none());
+        let Found { instance, greeting, doubt } = self.find(passage, token);
         let attempt = Attempt { entrance: self, passage, name, is_undecided: true };
         let verdict = self.verifier.verify(instance.map(|instance| &instance.access), &head.headers).await;
         attempt.decided();
@@ -65,6 +61,21 @@ impl Entrance {
             self.throttle.failed(passage.peer, name);
         }
         Err(refused)
+    }
+
+    /// What can be said before credentials are looked at.
+    ///
+    /// In doubt, they are verified as those for an instance that does not exist: it takes as long as with a wrong password, and
+    /// nothing is learned by it about the right one.
+    fn find<'a>(&self, passage: &'a Passage<'_>, token: Option<&str>) -> Found<'a> {
+        let Some(instance) = passage.instance() else {
+            // Costs what it costs where there is an instance.
+            self.verifier.is_token(None, token);
+            return Found { instance: None, greeting: None, doubt: None };
+        };
+        let greeting = instance.proof.handshakes.of_head(&passage.shown());
+        let doubt = self.doubt(passage, instance, token, greeting.as_ref());
+        Found { instance: Some(instance).filter(|_| doubt.is_none()), greeting, doubt }
     }
 
     /// Why this is nobody of the instance, whatever the credentials are.
