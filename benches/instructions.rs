@@ -9,11 +9,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hookgate::activity::Activity;
 use hookgate::auth::Verifier;
-use hookgate::http::{CoarseTimer, Door, Entrance, Instance, InstanceOptions, Limits, PasswordUses, Protocol, Site, Traffic, Visit};
+use hookgate::http::{
+    CoarseTimer, Door, Entrance, Instance, InstanceOptions, Limits, PasswordUses, Proof, Protocol, Site, Traffic, Visit, Waiting,
+};
 use hookgate::intake::headers_json;
 use hookgate::metrics::Metrics;
 use hookgate::rejections::Rejections;
 use hookgate::store::{Options, Store};
+use http::Method;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::runtime::Builder;
@@ -100,14 +103,17 @@ fn open(metrics: &Arc<Metrics>) -> Arc<Entrance> {
         asks_for_basic: true,
         allow_from: None,
         secret_header: None,
+        proof: Proof { methods: vec![Method::POST], ..Proof::default() },
         rules: plain::rules(),
         keep_samples: false,
+        duplicates_of: "bench".into(),
         duplication_window: std::time::Duration::from_secs(1),
         activity: Arc::new(Activity::default()),
         password_uses: PasswordUses::default(),
+        waiting: Waiting::default(),
     };
     let instance = Arc::new(Instance::new(options, metrics));
-    let site = Site { instances: [("bench".into(), instance)].into(), limits: limits() };
+    let site = Site::new([("bench".into(), instance)].into(), limits());
     Arc::new(Entrance::new(site, verifier, Arc::clone(metrics), Arc::new(Rejections::new(["bench"]))))
 }
 

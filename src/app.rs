@@ -31,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::rejections::Rejections;
 use crate::store::{self, OpenError, Store};
 use build::Builder;
+pub(crate) use build::rules;
 pub use certificates::{CertificateReport, inspect_certificates};
 use overview::Overview;
 use reception::House;
@@ -134,7 +135,7 @@ impl Gateway {
         let rejections = Arc::new(Rejections::default());
         let overview = Arc::new(Overview::new(Arc::clone(&rejections), store.readiness()));
         let (stop, stopped) = watch::channel(false);
-        let nobody = Site { instances: HashMap::new(), limits: loaded.limits().clone() };
+        let nobody = Site::new(HashMap::new(), loaded.limits().clone());
         let house = House {
             entrance: Arc::new(Entrance::new(nobody, verifier, Arc::clone(&metrics), Arc::clone(&rejections))),
             workers: Arc::new(workers.handles()),

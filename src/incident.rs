@@ -5,6 +5,7 @@ mod label;
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -149,8 +150,19 @@ pub struct Draft {
     pub raw: Bytes,
     /// Present when the instance has a duplication key and this event has a value for it.
     pub key: Option<DuplicationKey>,
+    /// What the operator's map makes of it, sorted by name.
+    pub fields: Vec<Field>,
     /// What the sender should know of, in the answer.
     pub warnings: Vec<Cow<'static, str>>,
+}
+
+/// A value of an incident that the operator named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// `[A-Za-z_][A-Za-z0-9_]{0,63}`
+    pub name: Arc<str>,
+    /// Never empty.
+    pub value: String,
 }
 
 /// One stored incident, as people read it.
@@ -174,6 +186,8 @@ pub struct Incident {
     pub headers: String,
     /// Present once the same event came again.
     pub repeats: Option<Repeats>,
+    /// The operator's own, sorted by name.
+    pub fields: Vec<Field>,
 }
 
 /// How often an incident's event came again.
@@ -192,7 +206,7 @@ impl Incident {
     }
 
     /// Appends the incident as one JSON object: `id`, `instance`, `name`, `type`, `occurred`, `created`, for one that came
-    /// again `repeats` and `lastSeen`, and `rawJson`, which is spliced in as it was sent, to the byte.
+    /// again `repeats` and `lastSeen`, where there are own fields an object `fields`, and `rawJson`, which is spliced in as it was sent, to the byte.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         let (id, created) = (self.id.to_string(), self.created.to_string());
         let members = [
@@ -209,6 +223,15 @@ impl Incident {
         }
         if let Some(Repeats { count, last_seen }) = self.repeats {
             out.extend_from_slice(format!(",\"repeats\":{count},\"lastSeen\":\"{last_seen}\"").as_bytes());
+        }
+        for (index, field) in self.fields.iter().enumerate() {
+            out.extend_from_slice(if index == 0 { b",\"fields\":{" } else { b"," });
+            serde_json::to_writer(&mut *out, &*field.name).expect("text is JSON");
+            out.push(b':');
+            serde_json::to_writer(&mut *out, &field.value).expect("text is JSON");
+        }
+        if !self.fields.is_empty() {
+            out.push(b'}');
         }
         out.extend_from_slice(b",\"rawJson\":");
         out.extend_from_slice(&self.raw_json());
@@ -272,6 +295,7 @@ mod tests {
             raw: br#"{"n": 1e400, "n":2}"#.to_vec(),
             headers: r#"{"host":"h"}"#.into(),
             repeats: None,
+            fields: Vec::new(),
         };
         let text = |incident: &Incident| {
             let mut out = Vec::new();
@@ -288,6 +312,10 @@ mod tests {
         let head = head.replace("null", "\"Phishing\"");
         let repeats = r#","repeats":3,"lastSeen":"1970-01-01T00:00:00.002Z""#;
         assert_eq!(text(&incident), format!("{head}{times}{repeats}{raw}"));
+
+        incident.fields = [("a", "\"1\""), ("b", "2")].map(|(name, value)| Field { name: name.into(), value: value.into() }).into();
+        let fields = r#","fields":{"a":"\"1\"","b":"2"}"#;
+        assert_eq!(text(&incident), format!("{head}{times}{repeats}{fields}{raw}"));
     }
 
     #[test]

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! [`listener`] accepts connections and knows who the peer really is, [`http`] holds the limits and the order of checks,
-//! [`auth`] decides who may come in, [`intake`] turns bytes into incidents, [`store`] makes them durable. [`activity`],
-//! [`buffer`], [`incident`], [`secret`], [`metrics`], [`party`] and [`rejections`] are leaves that everybody may use. Only [`app`] knows all the parts; only `app` and [`cli`]
+//! [`auth`] decides who may come in, [`intake`] turns bytes into incidents (by an operator's [`mapping`], where there is one), [`store`] makes them durable.
+//! [`activity`], [`buffer`], [`incident`], [`secret`], [`metrics`], [`party`] and [`rejections`] are leaves that everybody may use. Only [`app`] knows all the parts; only `app` and [`cli`]
 //! read the [`config`]uration.
 
 pub mod activity;
@@ -23,8 +23,10 @@ pub mod incident;
 pub mod intake;
 pub mod listener;
 pub mod log;
+pub mod mapping;
 pub mod metrics;
 pub mod party;
 pub mod rejections;
 pub mod secret;
+pub mod senders;
 pub mod store;

@@ -24,7 +24,7 @@ pub struct InstanceLabel {
 }
 
 /// Every reason of a refusal, as counted; explained in docs/operations.md.
-pub const REASONS: [&str; 31] = [
+pub const REASONS: [&str; 41] = [
     "address",
     "body_broken",
     "body_budget",
@@ -40,14 +40,23 @@ pub const REASONS: [&str; 31] = [
     "credentials_wrong",
     "disk_full",
     "framing",
+    "handshake",
     "headers_too_large",
     "hung_up",
     "internal",
     "method",
     "path",
+    "path_token_missing",
+    "path_token_wrong",
     "proxy_protocol",
     "queue_full",
     "queue_overdue",
+    "signature_key",
+    "signature_made_up",
+    "signature_malformed",
+    "signature_missing",
+    "signature_stale",
+    "signature_wrong",
     "store",
     "throttled",
     "too_many_connections",
@@ -55,6 +64,7 @@ pub const REASONS: [&str; 31] = [
     "too_many_incidents",
     "too_many_requests_of_address",
     "unknown_instance",
+    "unsigned",
     "verification_busy",
 ];
 
@@ -84,6 +94,10 @@ pub struct Metrics {
     pub incidents: Family<InstanceLabel, Counter>,
     /// Events that were already stored.
     pub duplicates: Family<InstanceLabel, Counter>,
+    /// Events that the operator's filters left out.
+    pub dropped: Family<InstanceLabel, Counter>,
+    /// Filters of the operator that failed on an event.
+    pub filter_failures: Family<InstanceLabel, Counter>,
     /// Refused requests, by the true reason.
     pub rejections: Family<RejectionLabels, Counter>,
     /// From BEGIN to the return of COMMIT.
@@ -126,6 +140,8 @@ impl Metrics {
             requests: Family::default(),
             incidents: Family::default(),
             duplicates: Family::default(),
+            dropped: Family::default(),
+            filter_failures: Family::default(),
             rejections: Family::default(),
             // 50 µs (page cache) to 10 s (a disk in trouble).
             commit_duration: Histogram::new([
@@ -156,6 +172,8 @@ impl Metrics {
         r.register("requests", "Answered requests by instance and status", self.requests.clone());
         r.register("incidents", "Incidents stored", self.incidents.clone());
         r.register("duplicates", "Events that were already stored inside the window", self.duplicates.clone());
+        r.register("dropped_incidents", "Events left out by a map", self.dropped.clone());
+        r.register("map_failures", "Filters of a map that failed on an event", self.filter_failures.clone());
         r.register("rejections", "Refused requests by the true reason", self.rejections.clone());
         r.register_with_unit("commit_duration", "Time of one commit", Unit::Seconds, self.commit_duration.clone());
         r.register("commit_incidents", "Events in one commit", self.commit_incidents.clone());

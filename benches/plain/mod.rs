@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hookgate::auth::{Access, AccessSpec, PasswordSpec, Verifier};
 use hookgate::incident::Draft;
-use hookgate::intake::{self, Body, IntakeError, Rules};
+use hookgate::intake::{self, Accept, Body, IntakeError, Rules};
 use hookgate::secret::Secret;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -46,11 +46,27 @@ pub(crate) fn access(verifier: &Verifier) -> Access {
 
 /// The default configuration's.
 pub(crate) fn rules() -> Rules {
-    Rules { incident_type: None, duplication_key: Vec::new(), max_incidents: 10_000, max_body: 10 << 20 }
+    Rules {
+        incident_type: None,
+        duplication_key: Vec::new(),
+        max_incidents: 10_000,
+        max_body: 10 << 20,
+        accept: Accept::default(),
+        unwrap: Vec::new(),
+        cloudevents: false,
+        mapping: None,
+    }
 }
 
 /// From the bytes of a body to drafts.
 pub(crate) fn read(bytes: &Bytes, headers: &HeaderMap, rules: &Rules) -> Result<Vec<Draft>, IntakeError> {
-    let body = Body { content_type: Some("application/json"), content_encoding: None, bytes: bytes.clone(), headers, secret_header: None };
-    intake::read(body, rules)
+    let body = Body {
+        query: None,
+        content_type: Some("application/json"),
+        content_encoding: None,
+        bytes: bytes.clone(),
+        headers,
+        secret_header: None,
+    };
+    intake::read(body, rules).map(|intake| intake.drafts)
 }

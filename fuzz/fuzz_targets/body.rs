@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use hookgate::incident::{Draft, with_headers};
-use hookgate::intake::{Body, Rules, headers_json, read};
+use hookgate::intake::{Accept, Body, Rules, headers_json, read};
 use http::{HeaderMap, HeaderValue};
 use serde_json::value::RawValue;
 
@@ -18,8 +18,13 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         duplication_key: ["id", "alert.0.id", "headers.host"].iter().map(|path| path.parse().expect("a path")).collect(),
         max_incidents: 50,
         max_body: 20_000,
+        accept: Accept::Json,
+        unwrap: Vec::new(),
+        cloudevents: false,
+        mapping: None,
     };
     let body = Body {
+        query: None,
         content_type: (*kind == b'f').then_some("application/x-www-form-urlencoded"),
         content_encoding: (*kind == b'g').then_some("gzip"),
         bytes: Bytes::copy_from_slice(body),
@@ -27,7 +32,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         secret_header: None,
     };
     match read(body, &rules) {
-        Ok(drafts) => drafts.iter().for_each(|draft| check(draft, &headers)),
+        Ok(intake) => intake.drafts.iter().for_each(|draft| check(draft, &headers)),
         Err(error) => {
             let line = error.to_string();
             assert!(line.len() < 300 && line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line:?}");

@@ -24,6 +24,7 @@ use serde::Serialize;
 use crate::metrics::Metrics;
 use crate::rejections::Rejection;
 use crate::secret::Secret;
+use crate::senders::handshake::Pending;
 use crate::store::Reader;
 
 pub use server::Admin;
@@ -66,8 +67,14 @@ pub struct InstanceInfo {
     pub name: String,
     /// Where senders reach it.
     pub urls: Vec<String>,
-    /// How senders prove who they are: `basic`, `header` or `none`.
+    /// The headers by which senders prove who they are: `basic`, `header` or `none`.
     pub auth: &'static str,
+    /// The preset.
+    pub sender: Option<String>,
+    /// Whether bodies are signed.
+    pub signature: bool,
+    /// Whether the address ends with a token.
+    pub path_token: bool,
     /// The `type` of incidents whose sender gives none.
     pub incident_type: Option<String>,
     /// Whether samples are kept.
@@ -88,4 +95,6 @@ pub struct InstanceInfo {
     pub password_last_used: Option<String>,
     /// When `password_next` last let somebody in.
     pub password_next_last_used: Option<String>,
+    /// What the sender waits for a person to do.
+    pub pending: Option<Pending>,
 }

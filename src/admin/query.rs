@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime};
 
 use super::answer::Problem;
 use crate::incident::Timestamp;
+use crate::mapping::is_field_name;
 use crate::store::{Filter, Order};
 
 /// Incidents a page unless asked otherwise: what fits a screen or two.
@@ -18,7 +19,7 @@ pub(super) fn filter(query: &str) -> Result<Filter, Problem> {
     let mut filter = Filter { limit: DEFAULT_LIMIT, order: Order::NewestFirst, ..Filter::default() };
     let mut seen: Vec<Cow<'_, str>> = Vec::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        if seen.contains(&name) {
+        if seen.contains(&name) && name != "field" {
             return Err(wrong(name, "is given twice"));
         }
         if let Err(detail) = set(&mut filter, &name, &value) {
@@ -47,6 +48,7 @@ fn set(filter: &mut Filter, name: &str, value: &str) -> Result<(), &'static str>
     match name {
         "instance" => filter.instance = text(),
         "type" => filter.kind = text(),
+        "field" => filter.fields.extend(field(value)?),
         "q" => filter.q = text(),
         "since" => filter.since = moment(value)?,
         "until" => filter.until = moment(value)?,
@@ -54,9 +56,19 @@ fn set(filter: &mut Filter, name: &str, value: &str) -> Result<(), &'static str>
         "limit" => filter.limit = limit(value)?,
         "cursor" if value.is_empty() => filter.cursor = None,
         "cursor" => filter.cursor = Some(value.parse().map_err(|_| "is not a cursor: take `next` of an earlier answer as it is")?),
-        _ => return Err("is not a parameter: there are instance, type, since, until, q, order, limit and cursor"),
+        _ => return Err("is not a parameter: there are instance, type, field, since, until, q, order, limit and cursor"),
     }
     Ok(())
+}
+
+/// `severity:high`. Several hold together.
+fn field(text: &str) -> Result<Option<(String, String)>, &'static str> {
+    const WRONG: &str = "is the name of a field, a colon and its value, such as severity:high";
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (name, value) = text.split_once(':').ok_or(WRONG)?;
+    if is_field_name(name) { Ok(Some((name.to_owned(), value.to_owned()))) } else { Err(WRONG) }
 }
 
 fn order(text: &str) -> Result<Order, &'static str> {
@@ -104,6 +116,12 @@ mod tests {
     }
 
     #[test]
+    fn fields_may_be_several() {
+        let read = filter("field=severity:high&field=url:https://a:1&field=").unwrap().fields;
+        assert_eq!(read, [("severity".to_owned(), "high".to_owned()), ("url".to_owned(), "https://a:1".to_owned())]);
+    }
+
+    #[test]
     fn every_parameter_is_read() {
         let read =
             filter("instance=a&type=Phish+ing&since=2026-01-31&until=2026-01-31T08:00:00.5%2B02:00&q=%C3%A9&order=asc&limit=7").unwrap();
@@ -142,6 +160,9 @@ mod tests {
             ("until=2026-02-30", "until"),
             ("cursor=x", "cursor"),
             ("q=a&q=b", "q"),
+            ("field=severity", "field"),
+            ("field=a-b:c", "field"),
+            ("field=:c", "field"),
         ] {
             assert_eq!(refused(query), name, "{query}");
         }

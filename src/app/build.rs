@@ -6,10 +6,12 @@ use std::sync::Arc;
 use crate::activity::Activity;
 use crate::auth::{Access, AccessSpec, Argon2Hash, PasswordSpec, Verifier};
 use crate::config::{self, Config};
-use crate::http::{Instance, InstanceOptions, Limits, PasswordUses, Site};
+use crate::http::{Instance, InstanceOptions, Limits, PasswordUses, Proof, Site};
 use crate::intake::{KeyPath, Rules};
 use crate::listener::PermitLimits;
+use crate::mapping::{MapSpec, Mapping};
 use crate::metrics::Metrics;
+use crate::senders::handshake::Handshakes;
 use crate::store::Reader;
 
 /// The configuration passed its own checks, yet a part of it cannot be used.
@@ -58,33 +60,43 @@ impl Builder {
             let options = options.map_err(|message| BuildError { instance: instance.name.clone(), message })?;
             instances.insert(Arc::clone(&options.name), Arc::new(Instance::new(options, &self.metrics)));
         }
-        Ok(Site { instances, limits: limits(&config.server) })
+        Ok(Site::new(instances, limits(&config.server)))
     }
 
     fn options(&self, instance: &config::Instance, config: &Config, before: Option<Predecessor<'_>>) -> Result<InstanceOptions, String> {
         let (secret_header, asks_for_basic) = match &instance.access {
             config::Access::Header { name, .. } => (Some(name.clone()), false),
             config::Access::Basic { .. } => (None, true),
-            // Its only 401 is for those whom `allow_from` leaves out, who are told what anybody is told who guesses a name.
+            // A 401 is for those without a signature or the token of the address, or whom `allow_from` leaves out. They are told
+            // what anybody is told who guesses a name.
             config::Access::Open => (None, true),
         };
-        let paths: Result<Vec<KeyPath>, _> = instance.duplication_key.iter().map(|path| path.parse()).collect();
         Ok(InstanceOptions {
             name: instance.name.as_str().into(),
             access: access(&instance.access, &self.verifier)?,
             asks_for_basic,
             allow_from: instance.allow_from.clone(),
             secret_header,
-            rules: Rules {
-                incident_type: instance.incident_type.as_deref().map(Into::into),
-                duplication_key: paths.map_err(|error| format!("duplication_key: {error}"))?,
-                max_incidents: config.server.max_incidents,
-                max_body: usize::try_from(config.server.max_body).unwrap_or(usize::MAX),
-            },
+            proof: self.proof(&instance.sender)?,
+            rules: rules(instance, &config.server)?,
             keep_samples: instance.store_samples,
+            duplicates_of: instance.shares_duplicates_with.as_deref().unwrap_or(&instance.name).into(),
             duplication_window: instance.duplication_window,
             activity: before.map_or_else(|| self.activity(&instance.name), |before| Arc::clone(before.running.activity())),
             password_uses: before.map(|before| before.password_uses(instance)).unwrap_or_default(),
+            waiting: before.map(|before| Arc::clone(before.running.waiting())).unwrap_or_default(),
+        })
+    }
+
+    fn proof(&self, sender: &config::Sender) -> Result<Proof, String> {
+        let secrets = sender.signing.secrets.clone();
+        Ok(Proof {
+            path_token: sender.path_token.as_ref().map(|token| self.verifier.path_token(token)),
+            signatures: sender.signing.verifier().map_err(|error| error.to_string())?,
+            awaits_secret: sender.signing.awaits_secret,
+            handshakes: Handshakes::new(sender.handshake.clone(), secrets, sender.verify_token.clone()),
+            confirms_subscriptions: sender.confirm_subscriptions,
+            methods: sender.methods.clone(),
         })
     }
 
@@ -96,6 +108,31 @@ impl Builder {
         });
         Arc::new(Activity::resumed(last_event))
     }
+}
+
+/// What an instance makes of bodies.
+pub(crate) fn rules(instance: &config::Instance, server: &config::Server) -> Result<Rules, String> {
+    let paths: Result<Vec<KeyPath>, _> = instance.duplication_key.iter().map(|path| path.parse()).collect();
+    Ok(Rules {
+        incident_type: instance.incident_type.as_deref().map(Into::into),
+        duplication_key: paths.map_err(|error| format!("duplication_key: {error}"))?,
+        max_incidents: server.max_incidents,
+        max_body: usize::try_from(server.max_body).unwrap_or(usize::MAX),
+        mapping: mapping(&instance.map)?,
+        accept: instance.accept,
+        unwrap: instance.unwrap.clone(),
+        cloudevents: instance.cloudevents,
+    })
+}
+
+/// The configuration found no mistake in it before.
+fn mapping(spec: &MapSpec) -> Result<Option<Arc<Mapping>>, String> {
+    if spec.is_empty() {
+        return Ok(None);
+    }
+    let mapping = Mapping::compile(spec)
+        .map_err(|errors| errors.iter().map(|error| format!("map.{}: {error}", error.key())).collect::<Vec<_>>().join("; "))?;
+    Ok(Some(Arc::new(mapping)))
 }
 
 /// An instance before a reload.

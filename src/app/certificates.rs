@@ -23,7 +23,7 @@ pub fn inspect_certificates(config: &Config, now: DateTime<Utc>) -> CertificateR
         let found = listener::inspect(&files(tls), now);
         let located = |error: TlsError| {
             let key = format!("{table}.{}", key(error.file));
-            ConfigError { line: config.line(&key), key, message: error.to_string() }
+            ConfigError { line: config.line(&key), key, message: error.to_string(), file: None }
         };
         report.unusable.extend(found.unusable.into_iter().map(located));
         report.invalid.extend(found.invalid.into_iter().map(located));

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -78,6 +78,7 @@ impl Shown {
             // Whoever is let in without a password has used none.
             password_last_used: written(password).filter(|_| self.passwords > 0),
             password_next_last_used: written(next).filter(|_| self.passwords > 1),
+            pending: self.running.waiting().lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ..self.rules.clone()
         }
     }
@@ -85,20 +86,28 @@ impl Shown {
 
 /// What stays the same until the next reload.
 fn describe(instance: &config::Instance, config: &Config, addresses: &[BoundAddress]) -> InstanceInfo {
-    let path = format!("/instance/execute/{}", instance.name);
-    let outside = config.server.public_url.iter().map(|url| format!("{url}{path}"));
+    let sender = &instance.sender;
+    // The token itself would let somebody in.
+    let token = if sender.path_token.is_some() { "/<path_token>" } else { "" };
+    let path = format!("/instance/execute/{}{token}", instance.name);
+    let own = sender.public_url.clone();
+    let outside = own.or_else(|| config.server.public_url.as_ref().map(|url| format!("{url}{path}")));
     let inside = addresses.iter().filter_map(|bound| match &bound.instance {
         None => Some(format!("{}{path}", bound.origin())),
-        Some(own) => (*own == instance.name).then(|| format!("{}/", bound.origin())),
+        Some(own) if *own == instance.name && sender.path_token.is_none() => Some(format!("{}/", bound.origin())),
+        Some(own) => (*own == instance.name).then(|| format!("{}{path}", bound.origin())),
     });
     InstanceInfo {
         name: instance.name.clone(),
-        urls: outside.chain(inside).collect(),
+        urls: outside.into_iter().chain(inside).collect(),
         auth: match instance.access {
             Access::Open => "none",
             Access::Basic { .. } => "basic",
             Access::Header { .. } => "header",
         },
+        sender: sender.preset.clone(),
+        signature: !sender.signing.signatures.is_empty(),
+        path_token: sender.path_token.is_some(),
         incident_type: instance.incident_type.clone(),
         store_samples: instance.store_samples,
         duplication_key: instance.duplication_key.clone(),
@@ -109,5 +118,6 @@ fn describe(instance: &config::Instance, config: &Config, addresses: &[BoundAddr
         last_refusal: None,
         password_last_used: None,
         password_next_last_used: None,
+        pending: None,
     }
 }

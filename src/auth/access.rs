@@ -32,6 +32,11 @@ pub(super) enum Kind {
 }
 
 impl Access {
+    /// Whether no header is asked for.
+    pub fn is_open(&self) -> bool {
+        matches!(self.0, Kind::Open)
+    }
+
     /// Whether the credentials are Basic: then a 401 carries a `WWW-Authenticate` challenge.
     pub fn is_basic(&self) -> bool {
         matches!(&self.0, Kind::Guarded(Guard { scheme: Scheme::Basic(_), .. }))

@@ -33,7 +33,7 @@ pub use access::Access;
 use access::{Guard, Kind};
 pub use argon::{Argon2Hash, HashError, InvalidHash, hash_password};
 pub use basic::{Credentials, InvalidBasic, parse_basic};
-use keyed::Key;
+use keyed::{Key, Tag};
 use pool::{Claim, Pool};
 pub use refusal::Refusal;
 pub use throttle::{RetryAfter, Throttle};
@@ -75,6 +75,15 @@ pub struct Verified {
     pub password: usize,
 }
 
+/// The last part of an instance's address, which no stranger knows. Made by [`Verifier::path_token`].
+pub struct PathToken(Tag);
+
+impl fmt::Debug for PathToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PathToken").finish_non_exhaustive()
+    }
+}
+
 /// Decides who may come in. One a process: its key, cache and queue are shared by all instances.
 pub struct Verifier {
     key: Key,
@@ -114,6 +123,21 @@ impl Verifier {
         let Some(guard) = Guard::new(spec, number, &self.key) else { return Access(Kind::Open) };
         self.pool.cover(guard.hashes());
         Access(Kind::Guarded(guard))
+    }
+
+    /// Makes what was configured ready for [`Verifier::is_token`].
+    pub fn path_token(&self, secret: &Secret) -> PathToken {
+        PathToken(self.key.tag(secret.expose().as_bytes()))
+    }
+
+    /// Whether an address that ends with the token `shown` is the one `expected`; an instance that expects none has none, and one
+    /// that does not exist costs the same.
+    pub fn is_token(&self, expected: Option<&PathToken>, shown: Option<&str>) -> bool {
+        let tag = shown.map(|shown| self.key.tag(shown.as_bytes()));
+        match (expected, tag) {
+            (Some(PathToken(expected)), Some(shown)) => shown.matches(expected).into(),
+            (expected, shown) => expected.is_none() && shown.is_none(),
+        }
     }
 
     /// Whether the headers of a request satisfy `access`; `None` stands for an instance that does not exist.

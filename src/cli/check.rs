@@ -44,10 +44,10 @@ impl Args {
         errors.extend(certificates.invalid);
         let is_usable = errors.iter().all(|error| !error.key.is_empty() && error.key != STORE);
         if is_usable && let Err(error) = store::check(&config.store.path) {
-            errors.push(ConfigError { key: STORE.into(), line: config.line(STORE), message: error.to_string() });
+            errors.push(ConfigError { key: STORE.into(), line: config.line(STORE), message: error.to_string(), file: None });
         }
         if !errors.is_empty() {
-            errors.sort_by_key(|error| error.line);
+            errors.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
             return Err(ConfigErrors { path: config.path, errors }.into());
         }
         let mut out = output::stdout();
@@ -76,10 +76,16 @@ fn summarise(out: &mut impl Write, config: &Config) -> std::io::Result<()> {
 
 fn describe(instance: &Instance) -> String {
     let access = match &instance.access {
-        Access::Open => "NO credentials".to_owned(),
-        Access::Basic { .. } => "Basic credentials".to_owned(),
-        Access::Header { name, .. } => format!("header {name}"),
+        Access::Open => None,
+        Access::Basic { .. } => Some("Basic credentials".to_owned()),
+        Access::Header { name, .. } => Some(format!("header {name}")),
     };
+    let sender = &instance.sender;
+    let signature = (!sender.signing.signatures.is_empty()).then(|| "signature".to_owned());
+    let token = sender.path_token.as_ref().map(|_| "path token".to_owned());
+    let proofs: Vec<_> = [access, signature, token].into_iter().flatten().collect();
+    let access = if proofs.is_empty() { "NO credentials".to_owned() } else { proofs.join(" and ") };
+    let access = sender.preset.iter().fold(access, |access, preset| format!("{preset}, {access}"));
     match instance.listen {
         Some(address) if instance.tls.is_some() => format!("{access}, also POST / on {address} with a certificate of its own"),
         Some(address) => format!("{access}, also POST / on {address}"),

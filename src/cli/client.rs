@@ -51,7 +51,7 @@ pub(super) struct Introduction {
     pub(super) proxy_protocol: bool,
 }
 
-/// Asks and waits for the answer, for `patience` at most.
+/// Asks and waits for the answer, for `patience` at most. What is told of the address is its host: the path may end with a token.
 pub(super) fn ask(url: &Uri, question: Question, introduction: Introduction, patience: Duration) -> anyhow::Result<Answer> {
     let is_encrypted = match url.scheme() {
         Some(scheme) if *scheme == Scheme::HTTP => false,
@@ -65,7 +65,7 @@ pub(super) fn ask(url: &Uri, question: Question, introduction: Introduction, pat
     let tls = match (is_encrypted, introduction.trust) {
         (false, _) => None,
         (true, Some(trust)) => Some(TlsConnector::from(Arc::new(trust.into_config(introduction.identity)))),
-        (true, None) => bail!("{url} needs a certificate to trust, and none is configured: give one with --cacert"),
+        (true, None) => bail!("{authority} needs a certificate to trust, and none is configured: give one with --cacert"),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(async {
@@ -81,7 +81,7 @@ pub(super) fn ask(url: &Uri, question: Question, introduction: Introduction, pat
         };
         tokio::time::timeout(patience, exchange)
             .await
-            .with_context(|| format!("no answer from {url} within {} seconds", patience.as_secs()))?
+            .with_context(|| format!("no answer from {authority} within {} seconds", patience.as_secs()))?
     })
 }
 
@@ -99,7 +99,7 @@ where
     *request.headers_mut() = question.headers;
     request.headers_mut().insert(header::HOST, HeaderValue::from_str(authority.as_str())?);
 
-    let answer = sender.send_request(request).await.with_context(|| format!("no answer from {url}"))?;
+    let answer = sender.send_request(request).await.with_context(|| format!("no answer from {authority}"))?;
     let status = answer.status();
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!("{status}, but the answer cannot be read: {error}"))?.to_bytes();

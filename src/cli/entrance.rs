@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::config::{Access, Config, Instance, Password, Tls};
 use crate::secret::Secret;
 
-/// Where an instance is reached from this machine, by its own port or the server's first. None while the port is 0, that is,
+/// Where an instance is reached from this machine, its path token included, by its own port or the server's first. None while the port is 0, that is,
 /// known to the running gateway alone.
 pub(super) fn url(config: &Config, instance: &Instance) -> Option<String> {
     let listen = instance.listen.or_else(|| config.server.listen.first().copied())?;
@@ -16,9 +16,10 @@ pub(super) fn url(config: &Config, instance: &Instance) -> Option<String> {
 pub(super) fn url_at(config: &Config, instance: &Instance, bound: SocketAddr) -> String {
     let scheme = if tls(config, instance).is_some() { "https" } else { "http" };
     let address = SocketAddr::new(reachable(bound.ip()), bound.port());
-    match instance.listen {
-        Some(_) => format!("{scheme}://{address}/"),
-        None => format!("{scheme}://{address}/instance/execute/{}", instance.name),
+    match (instance.listen, &instance.sender.path_token) {
+        (Some(_), None) => format!("{scheme}://{address}/"),
+        (None, None) => format!("{scheme}://{address}/instance/execute/{}", instance.name),
+        (_, Some(token)) => format!("{scheme}://{address}/instance/execute/{}/{}", instance.name, token.expose()),
     }
 }
 

@@ -9,6 +9,7 @@ use clap::{Subcommand, value_parser};
 use super::output::{note, print_array, print_lines, stdout};
 use super::{pretty, store, table, terminal, times};
 use crate::incident::{Incident, IncidentId, Timestamp};
+use crate::mapping::is_field_name;
 use crate::store::{Filter, Order, Reader};
 
 /// As many as a person looks through.
@@ -55,6 +56,9 @@ struct Filters {
     /// Only those stored before this moment
     #[arg(long, value_name = "TIME", value_parser = times::moment)]
     until: Option<Timestamp>,
+    /// Only those whose field has this value; several must hold together
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = field)]
+    fields: Vec<(String, String)>,
 }
 
 impl Filters {
@@ -65,6 +69,7 @@ impl Filters {
             kind: self.kind,
             since: self.since,
             until: self.until,
+            fields: self.fields,
             q: None,
             order,
             limit: wanted.min(store::PAGE),
@@ -73,12 +78,22 @@ impl Filters {
     }
 }
 
+fn field(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as severity=high")?;
+    if !is_field_name(name) {
+        return Err(format!("{name:?} is no name of a field: letters, digits and _ only"));
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 /// List incidents, newest first
 ///
 /// A terminal too narrow for all columns leaves out OCCURRED, TYPE and INSTANCE, in this order; a pipe gets them all.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  hookgate incidents list --type Phishing --since 7d --limit 20\n  \
-                        hookgate incidents list --json | jq -r '.[].id'")]
+#[command(
+    after_help = "Examples:\n  hookgate incidents list --type Phishing --since 7d --limit 20\n  hookgate incidents list --field severity=high\n  \
+                        hookgate incidents list --json | jq -r '.[].id'"
+)]
 struct List {
     #[command(flatten)]
     filters: Filters,
@@ -167,6 +182,10 @@ fn describe(out: &mut impl Write, incident: &Incident) -> io::Result<()> {
     ] {
         writeln!(out, "{label:<10}{}", terminal::visible(text))?;
     }
+    for (index, field) in incident.fields.iter().enumerate() {
+        let label = if index == 0 { "fields" } else { "" };
+        writeln!(out, "{label:<10}{}: {}", field.name, terminal::visible(&field.value))?;
+    }
     writeln!(out, "rawJson")?;
     pretty::write(out, &String::from_utf8_lossy(&incident.raw_json()))?;
     writeln!(out)
@@ -194,7 +213,7 @@ impl Export {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::incident::{Repeats, Seq};
+    use crate::incident::{Field, Repeats, Seq};
 
     fn incident() -> Incident {
         Incident {
@@ -207,6 +226,7 @@ mod tests {
             raw: br#"{"n":1e400}"#.to_vec(),
             headers: r#"{"host":"h"}"#.into(),
             repeats: Some(Repeats { count: 2, last_seen: Timestamp(1_769_846_400_123) }),
+            fields: vec![Field { name: "severity".into(), value: "high".into() }],
         }
     }
 
@@ -224,6 +244,7 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("name      Phishing \\u{1b}[31mred\n"), "{text}");
         assert!(text.contains("repeats   2, the last at 2026-01-31T08:00:00.123Z\n"), "{text}");
+        assert!(text.contains("fields    severity: high\n"), "{text}");
         assert!(text.ends_with("rawJson\n{\n  \"n\": 1e400,\n  \"headers\": {\n    \"host\": \"h\"\n  }\n}\n"), "{text}");
     }
 }

@@ -4,6 +4,7 @@
 //! do next. What a sender chose is escaped before it reaches a terminal.
 
 mod backup;
+mod body;
 mod cert;
 mod check;
 mod client;
@@ -12,11 +13,13 @@ mod entrance;
 mod hash_password;
 mod incidents;
 mod live;
+mod map;
 mod output;
 mod pretty;
 mod quickstart;
 mod samples;
 mod send;
+mod senders;
 mod serve;
 mod store;
 mod table;
@@ -71,6 +74,8 @@ enum Command {
     Send(send::Args),
     Incidents(incidents::Args),
     Samples(samples::Args),
+    Senders(senders::Args),
+    Map(map::Args),
     HashPassword(hash_password::Args),
     Cert(cert::Args),
     Backup(backup::Args),
@@ -87,6 +92,8 @@ impl Command {
             Self::Send(args) => args.run(config),
             Self::Incidents(args) => args.run(config),
             Self::Samples(args) => args.run(config),
+            Self::Senders(args) => args.run(config),
+            Self::Map(args) => args.run(config),
             Self::HashPassword(args) => args.run(),
             Self::Cert(args) => args.run(config),
             Self::Backup(args) => args.run(config),

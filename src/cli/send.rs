@@ -1,7 +1,6 @@
 //! `send`: the "test connection" button.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,13 +9,16 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
+use super::body;
 use super::client::{self, Answer, Introduction, Question, Trust};
 use super::entrance::{self, Credentials, MaySpeak};
-use super::output::{note, stdout};
+use super::output::stdout;
 use super::terminal::visible_json;
-use crate::config::{Config, Instance, Tls};
+use crate::config::{Config, Instance, Signing, Tls};
+use crate::incident::Timestamp;
 use crate::listener;
 use crate::secret::Secret;
+use crate::senders::signature::Signed;
 
 /// Longer than the gateway's own limits on a body and a commit, so that its answer is seen rather than this.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -24,9 +26,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Where a password may come from when the configuration holds only its hash.
 const PASSWORD_VARIABLE: &str = "HOOKGATE_PASSWORD";
 
-/// Post a file to an instance with the instance's own credentials: a test of the connection
+/// Post a file to an instance with the instance's own credentials and signature: a test of the connection
 ///
-/// The body goes to the address in the configuration. Prints the status and the answer; succeeds when the status is 200.
+/// The body goes to the address in the configuration, its path token included. Prints the status and the answer; succeeds when the status is 200.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  hookgate send my_instance_01 event.json\n  \
                         echo '{\"name\": \"Test\"}' | hookgate send my_instance_01\n\n\
@@ -71,10 +73,11 @@ impl Args {
         if let Some(password) = &given {
             credentials = credentials.with_password(password);
         }
-        let headers = headers(&credentials)?;
+        let mut headers = headers(&credentials)?;
         let introduction = self.introduction(&config, instance)?;
-        let question = Question { method: Method::POST, headers, body: self.body()? };
-        let answer = client::ask(&url, question, introduction, ANSWER_TIMEOUT)?;
+        let body = body::read(self.file.as_deref())?;
+        sign(&instance.sender.signing, &mut headers, url.query(), &body)?;
+        let answer = client::ask(&url, Question { method: Method::POST, headers, body }, introduction, ANSWER_TIMEOUT)?;
         print(&answer)?;
         verdict(answer.status)
     }
@@ -84,7 +87,7 @@ impl Args {
             return Ok(url.clone());
         }
         let text = configured.context("the configured port is 0, so only the running gateway knows it: give what it printed with --url")?;
-        text.parse().with_context(|| format!("cannot post to {text}"))
+        text.parse().context("cannot post to the configured address")
     }
 
     /// What the listener wants to see first. At another address than the configured one the person knows.
@@ -130,23 +133,6 @@ impl Args {
         line.truncate(line.trim_end_matches(['\r', '\n']).len());
         Ok(Some(Secret::new(line)))
     }
-
-    fn body(&self) -> anyhow::Result<Vec<u8>> {
-        let mut body = Vec::new();
-        match &self.file {
-            Some(file) if file != Path::new("-") => {
-                let read = File::open(file).and_then(|mut file| file.read_to_end(&mut body));
-                read.with_context(|| format!("cannot read {}", file.display()))?;
-            }
-            _ => {
-                if io::stdin().is_terminal() {
-                    note("reading the body from the terminal; Ctrl-D ends it");
-                }
-                io::stdin().read_to_end(&mut body).context("cannot read standard input")?;
-            }
-        }
-        Ok(body)
-    }
 }
 
 fn headers(credentials: &Credentials<'_>) -> anyhow::Result<HeaderMap> {
@@ -164,6 +150,21 @@ fn headers(credentials: &Credentials<'_>) -> anyhow::Result<HeaderMap> {
         }
     }
     Ok(headers)
+}
+
+/// Adds what the sender would sign with. The signature may cover headers that are only the sender's; those are added as well.
+fn sign(signing: &Signing, headers: &mut HeaderMap, query: Option<&str>, body: &[u8]) -> anyhow::Result<()> {
+    let Some(signatures) = signing.verifier()? else { return Ok(()) };
+    let request = Signed { method: &Method::POST, query, headers, body };
+    let signed = signatures.sign(&request, Timestamp::now()).context(
+        "this sender's requests cannot be made here: it signs with a key of its own, or inside the body. Post one that it sent, \
+         with curl, or have it send one",
+    )?;
+    for (name, mut value) in signed {
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(())
 }
 
 fn known(password: Option<&Secret>) -> anyhow::Result<&Secret> {

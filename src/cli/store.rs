@@ -66,6 +66,7 @@ mod tests {
             occurred: None,
             raw: Bytes::from_static(b"{}"),
             key: None,
+            fields: Vec::new(),
             warnings: Vec::new(),
         };
         let write = Write {
@@ -73,6 +74,7 @@ mod tests {
             headers: "{}".into(),
             drafts: vec![draft; count],
             keep_samples: false,
+            duplicates_of: "a".into(),
             duplication_window: Duration::from_secs(1),
             tally: Arc::default(),
         };

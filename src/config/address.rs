@@ -29,8 +29,13 @@ pub(super) fn network(value: &DeValue<'_>) -> Result<IpNet, String> {
         .ok_or_else(|| format!("{text:?} is neither an address nor a network: write \"10.0.0.7\" or \"10.0.0.0/8\""))
 }
 
-/// `https://host[:port][/path]` without a trailing slash. Its value is not repeated in errors: it might hold a password.
+/// `https://host[:port][/path]` without a trailing slash.
 pub(super) fn public_url(value: &DeValue<'_>) -> Result<String, String> {
+    full_url(value).map(|url| url.trim_end_matches('/').to_owned())
+}
+
+/// Likewise to the letter, as a signature may cover it. Its value is not repeated in errors: it might hold a password.
+pub(super) fn full_url(value: &DeValue<'_>) -> Result<String, String> {
     let text = string(value)?;
     let malformed = || "must be a URL such as \"https://hooks.example.com\"".to_owned();
     let url: http::Uri = text.parse().map_err(|_| malformed())?;
@@ -44,7 +49,7 @@ pub(super) fn public_url(value: &DeValue<'_>) -> Result<String, String> {
     if text.contains(['?', '#']) {
         return Err("must end with its path: no ? and no #".into());
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    Ok(text.to_owned())
 }
 
 /// Reports every address that one further up in the file has already taken.

@@ -4,8 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// One mistake.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigError {
+    /// The file that it stands in, where that is another than the configuration's own: a sender's preset.
+    pub file: Option<PathBuf>,
     /// The path of the key, such as `instance[0].password` (counted from 0). Empty where no key is concerned.
     pub key: String,
     /// Counted from 1; none where the file has no line for it, as with a missing table.
@@ -17,12 +19,12 @@ pub struct ConfigError {
 impl ConfigError {
     /// A mistake of the file as a whole.
     pub(super) fn of_file(message: impl Into<String>) -> Self {
-        Self { key: String::new(), line: None, message: message.into() }
+        Self { message: message.into(), ..Self::default() }
     }
 
     /// `hookgate.toml:12: instance[1].password: …`, as compilers do, so that editors can jump there.
     pub(crate) fn in_file(&self, path: &Path) -> String {
-        let mut text = path.display().to_string();
+        let mut text = self.file.as_deref().unwrap_or(path).display().to_string();
         if let Some(line) = self.line {
             text.push_str(&format!(":{line}"));
         }
@@ -66,13 +68,15 @@ mod tests {
             path: "etc/hookgate.toml".into(),
             errors: vec![
                 ConfigError::of_file("cannot be read"),
-                ConfigError { key: "instance".into(), line: None, message: "is missing".into() },
-                ConfigError { key: "instance[1].password".into(), line: Some(12), message: "is empty".into() },
+                ConfigError { key: "instance".into(), message: "is missing".into(), ..ConfigError::default() },
+                ConfigError { key: "instance[1].password".into(), line: Some(12), message: "is empty".into(), file: None },
+                ConfigError { file: Some("etc/senders/own.toml".into()), key: "map.name".into(), line: Some(3), message: "is bad".into() },
             ],
         };
         let want = "etc/hookgate.toml: cannot be read\n\
                     etc/hookgate.toml: instance: is missing\n\
-                    etc/hookgate.toml:12: instance[1].password: is empty";
+                    etc/hookgate.toml:12: instance[1].password: is empty\n\
+                    etc/senders/own.toml:3: map.name: is bad";
         assert_eq!(errors.to_string(), want);
     }
 }

@@ -11,16 +11,19 @@ use rustix::fs::Access;
 use super::Config;
 use super::errors::ConfigError;
 
-/// Whether the store can be written where the configuration has it.
+/// Whether the store can be written where the configuration has it, and presets be read.
 ///
 /// Returns every mistake found; none means that all is well. Nothing is created or changed.
 pub fn check_files(config: &Config) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     let mut note = |key: &str, result: Result<(), String>| {
         if let Err(message) = result {
-            errors.push(ConfigError { key: key.into(), line: config.line(key), message });
+            errors.push(ConfigError { key: key.into(), line: config.line(key), message, file: None });
         }
     };
+    if let Some(folder) = &config.server.senders_dir {
+        note("server.senders_dir", check_folder(folder));
+    }
     note("store.url", check_store(&config.store.path));
     errors.sort_by_key(|error| error.line);
     errors
@@ -48,13 +51,17 @@ fn exposed_mode(metadata: &Metadata) -> Option<u32> {
     (mode & 0o077 != 0).then_some(mode)
 }
 
+fn check_folder(folder: &Path) -> Result<(), String> {
+    match fs::metadata(folder) {
+        Err(error) => Err(format!("the folder {folder:?} cannot be used: {error}")),
+        Ok(metadata) if !metadata.is_dir() => Err(format!("{folder:?} is not a folder")),
+        Ok(_) => Ok(()),
+    }
+}
+
 fn check_store(path: &Path) -> Result<(), String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    match fs::metadata(folder) {
-        Err(error) => return Err(format!("the folder {folder:?} cannot be used: {error}")),
-        Ok(metadata) if !metadata.is_dir() => return Err(format!("{folder:?} is not a folder")),
-        Ok(_) => {}
-    }
+    check_folder(folder)?;
     // The journal is created beside the database, so the folder itself must be writable.
     rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
         .map_err(|error| format!("cannot write to the folder {folder:?}: {error}"))?;

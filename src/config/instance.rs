@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use toml::de::DeValue;
 
+use super::access::{self, Access};
 use super::address::{listen_address, network};
-use super::reader::{Section, boolean, non_empty, string};
+use super::preset::Presets;
+use super::reader::{Section, boolean, nearest, string};
 use super::report::Place;
-use super::secret::{self, Password};
-use super::server::NOBODY_MAY_SPEAK_IT;
+use super::sender::{self, Sender};
+use super::server::{NOBODY_MAY_SPEAK_IT, Server};
 use super::tls::{self, Tls};
 use super::units;
+use crate::intake::{Accept, Unwrap};
+use crate::mapping::MapSpec;
 
 /// The keys of `[[instance]]`.
 pub(super) const KEYS: &[&str] = &[
@@ -25,46 +27,38 @@ pub(super) const KEYS: &[&str] = &[
     "password_next",
     "allow_unauthenticated",
     "allow_from",
+    "sender",
+    "secrets",
+    "public_url",
+    "path_token",
+    "verify_token",
+    "confirm_subscriptions",
+    "keys",
+    "audience",
+    "service_accounts",
+    "handshake",
+    "accept",
+    "unwrap",
+    "cloudevents",
     "incident_type",
     "store_samples",
     "duplication_key",
     "duplication_window",
+    "shares_duplicates_with",
     "expect_every",
     "listen",
     "proxy_protocol",
     "certificate",
     "private_key",
     "client_ca",
+    "signature",
+    "map",
 ];
 
-/// A username that begins so names a header.
-const HEADER_PREFIX: &str = "_header:";
-/// Headers that say how a request is framed, sent on or understood: clients and proxies set, change and drop them as they
-/// must, and the gateway goes by some. None can be what a sender proves itself with.
-const UNFIT_HEADERS: [&str; 15] = [
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "hookgate-client-subject",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-forwarded-for",
-];
 /// Names are path segments, labels and file names elsewhere; 64 characters fit them all.
 const MAX_NAME: usize = 64;
 /// Senders repeat an event for days at most.
 const DEFAULT_WINDOW: Duration = Duration::from_secs(7 * 86_400);
-/// Zero would find no duplicate. A hundred years keep the arithmetic of timestamps safe.
-const WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(36_500 * 86_400);
-
 /// The watch looks once a second. Nobody waits a hundred years.
 const EXPECTATION: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(36_500 * 86_400);
 
@@ -75,8 +69,16 @@ pub struct Instance {
     pub name: String,
     /// Who may come in.
     pub access: Access,
+    /// Who sends, and what else proves it.
+    pub sender: Sender,
     /// Where senders may be; none: anywhere.
     pub allow_from: Option<Vec<IpNet>>,
+    /// What is understood besides JSON and forms.
+    pub accept: Accept,
+    /// Strings of an event whose JSON takes their place.
+    pub unwrap: Vec<Unwrap>,
+    /// Whether `ce-` headers make an event of the body.
+    pub cloudevents: bool,
     /// The type of incidents whose sender gives none.
     pub incident_type: Option<String>,
     /// Keep the last incidents as samples.
@@ -85,6 +87,10 @@ pub struct Instance {
     pub duplication_key: Vec<String>,
     /// How long an event is remembered.
     pub duplication_window: Duration,
+    /// The instance whose memory of events is this one's too.
+    pub shares_duplicates_with: Option<String>,
+    /// Filters over its events.
+    pub map: MapSpec,
     /// Longer silence than this is worth a warning; none: it may be silent.
     pub expect_every: Option<Duration>,
     /// An address of its own, where `POST /` reaches this instance.
@@ -96,40 +102,9 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Whether its senders send a password.
+    /// Whether its senders send, or sign with, something that no stranger may know.
     pub(super) fn has_secrets(&self) -> bool {
-        !matches!(self.access, Access::Open)
-    }
-}
-
-/// Who may come in. One password, or two while secrets are rotated.
-#[derive(Clone, Debug)]
-pub enum Access {
-    /// Everybody.
-    Open,
-    /// Basic authentication (RFC 7617).
-    Basic {
-        /// Not empty, no colon, no control character.
-        username: String,
-        /// `password`, then `password_next`.
-        passwords: Vec<Password>,
-    },
-    /// A header that equals a password.
-    Header {
-        /// Compared without case.
-        name: HeaderName,
-        /// `password`, then `password_next`.
-        passwords: Vec<Password>,
-    },
-}
-
-impl Access {
-    /// `password`, then `password_next`; none for an open instance.
-    pub fn passwords(&self) -> &[Password] {
-        match self {
-            Self::Open => &[],
-            Self::Basic { passwords, .. } | Self::Header { passwords, .. } => passwords,
-        }
+        !matches!(self.access, Access::Open) || self.sender.has_secrets()
     }
 }
 
@@ -143,47 +118,81 @@ pub(super) struct Instances {
     pub(super) plain: Vec<(Place, SocketAddr)>,
 }
 
-/// Reads every `[[instance]]`. `trusts_proxies`: whether `[server]` names any.
-pub(super) fn read_all(sections: &[Section<'_>], trusts_proxies: bool) -> Instances {
+/// What of the rest of the file an instance depends on.
+pub(super) struct Surroundings<'a> {
+    pub(super) server: &'a Server,
+    /// Whether `[server]` names any proxies, right or wrong.
+    pub(super) trusts_proxies: bool,
+    pub(super) presets: &'a Presets,
+}
+
+/// Reads every `[[instance]]`.
+pub(super) fn read_all(sections: &[Section<'_>], surroundings: &Surroundings<'_>) -> Instances {
     let mut seen = HashMap::new();
     let mut instances = Instances::default();
     for section in sections {
         let name = read_name(section, &mut seen);
         let own = section.take("listen", listen_address).map(|address| (section.place("listen"), address));
-        let instance = read(section, name, own.as_ref().map(|(_, address)| *address), trusts_proxies);
+        let instance = read(section, name, own.as_ref().map(|(_, address)| *address), surroundings);
         let is_plain = instance.as_ref().is_some_and(|instance| instance.has_secrets() && instance.tls.is_none());
         instances.plain.extend(own.clone().filter(|_| is_plain));
         instances.addresses.extend(own);
         instances.all.extend(instance);
     }
+    for section in sections {
+        check_sharing(section, &seen, sections);
+    }
     instances
 }
 
-fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>, trusts_proxies: bool) -> Option<Instance> {
-    let access = read_access(section);
-    let duplication_key = section.take_list("duplication_key", key_path).unwrap_or_default();
-    if duplication_key.is_empty() && section.has("duplication_window") {
+fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>, surroundings: &Surroundings<'_>) -> Option<Instance> {
+    let (layer, preset) = sender::read_layers(section, surroundings.presets);
+    let access = access::read(section, sender::otherwise(section, &layer, preset.as_ref()));
+    let sender = sender::read(section, &layer, preset, name.as_deref(), surroundings.server.public_url.as_deref());
+    let duplication_key = layer.duplication_key.unwrap_or_default();
+    if duplication_key.is_empty() && layer.map.duplication_key.is_none() && section.has("duplication_window") {
         section.context.warn(&section.place("duplication_window"), "has no effect without duplication_key");
     }
     let allow_from = read_allow_from(section);
-    let proxy_protocol = read_proxy_protocol(section, trusts_proxies);
-    let incident_type = section.take("incident_type", non_empty);
+    let proxy_protocol = read_proxy_protocol(section, surroundings.trusts_proxies);
     let store_samples = section.take("store_samples", boolean).unwrap_or(false);
-    let duplication_window = section.take("duplication_window", |value| units::duration(value, WINDOW)).unwrap_or(DEFAULT_WINDOW);
+    let shares_duplicates_with = section.take("shares_duplicates_with", |value| string(value).map(str::to_owned));
     let tls = read_tls(section);
     Some(Instance {
         name: name?,
         access: access?,
+        sender,
         allow_from,
-        incident_type,
+        accept: layer.accept.unwrap_or_default(),
+        unwrap: layer.unwrap.unwrap_or_default(),
+        cloudevents: layer.cloudevents.unwrap_or(false),
+        incident_type: layer.incident_type,
         store_samples,
-        duplication_key: duplication_key.into_iter().map(|(_, path)| path).collect(),
-        duplication_window,
+        duplication_key,
+        duplication_window: layer.duplication_window.unwrap_or(DEFAULT_WINDOW),
+        shares_duplicates_with,
+        map: layer.map,
         expect_every: section.take("expect_every", |value| units::duration(value, EXPECTATION)),
         listen,
         tls,
         proxy_protocol,
     })
+}
+
+/// The memory is another instance's own: were that one's yet another's, nobody could tell whose window counts.
+fn check_sharing(section: &Section<'_>, names: &HashMap<String, Place>, sections: &[Section<'_>]) {
+    let Some(other) = section.text("shares_duplicates_with") else { return };
+    let Some(place) = names.get(other) else {
+        let hint = nearest(other, names.keys().map(String::as_str)).map(|known| format!("; did you mean {known:?}?")).unwrap_or_default();
+        return section.error("shares_duplicates_with", format!("no instance is named {other:?}{hint}"));
+    };
+    if place.key == section.whole().key {
+        return section.error("shares_duplicates_with", "is the instance itself: name another one, or remove it");
+    }
+    let is_chained = sections.iter().any(|section| section.whole().key == place.key && section.has("shares_duplicates_with"));
+    if is_chained {
+        section.error("shares_duplicates_with", format!("{other:?} shares another instance's itself: name that one"));
+    }
 }
 
 fn read_tls(section: &Section<'_>) -> Option<Tls> {
@@ -237,101 +246,6 @@ fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
-}
-
-fn read_access(section: &Section<'_>) -> Option<Access> {
-    let is_open = section.take("allow_unauthenticated", boolean).unwrap_or(false);
-    let written = ["username", "password", "password_next"].map(|key| section.has(key));
-    let credentials = read_credentials(section);
-    match (is_open, written) {
-        (true, [false, false, false]) => {
-            section.context.warn(&section.place("allow_unauthenticated"), "everybody who can reach this instance may post to it");
-            return Some(Access::Open);
-        }
-        (true, _) => section.error("allow_unauthenticated", "contradicts the credentials: remove it, or username and password"),
-        (false, [false, false, false]) => {
-            let advice = "has no credentials: set username and password, or allow_unauthenticated = true to let everybody in";
-            section.context.missing(section.whole(), advice);
-        }
-        (false, [true, true, _]) => {}
-        (false, [username, password, _]) => {
-            for (key, is_there) in [("username", username), ("password", password)] {
-                if !is_there {
-                    section.missing(key, "is missing: credentials are a username and a password");
-                }
-            }
-        }
-    }
-    credentials
-}
-
-fn read_credentials(section: &Section<'_>) -> Option<Access> {
-    let username = section.take("username", username);
-    // With a bad username the kind is unknown; passwords are still resolved, so that their mistakes are found in this run.
-    let check = match &username {
-        Some(Username::Basic(_)) => check_basic_password,
-        Some(Username::Header(_)) => check_header_password,
-        None => |_: &str| Ok(()),
-    };
-    let password = secret::password(section, "password", check);
-    let next = secret::password(section, "password_next", check);
-    let passwords: Vec<_> = [password?].into_iter().chain(next).collect();
-    Some(match username? {
-        Username::Basic(username) => Access::Basic { username, passwords },
-        Username::Header(name) => Access::Header { name, passwords },
-    })
-}
-
-enum Username {
-    Basic(String),
-    Header(HeaderName),
-}
-
-fn username(value: &DeValue<'_>) -> Result<Username, String> {
-    let text = string(value)?;
-    if let Some(name) = text.strip_prefix(HEADER_PREFIX) {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("names no valid header: write {HEADER_PREFIX}X-Api-Key"))?;
-        if UNFIT_HEADERS.contains(&name.as_str()) {
-            return Err(format!("the header {name} cannot hold a secret: HTTP or the gateway uses it; write {HEADER_PREFIX}X-Api-Key"));
-        }
-        return Ok(Username::Header(name));
-    }
-    if text.is_empty() {
-        return Err("must not be empty".into());
-    }
-    if text.contains(':') {
-        return Err(format!("must not contain a colon (RFC 7617); for a header write {HEADER_PREFIX}X-Api-Key"));
-    }
-    if text.contains(char::is_control) {
-        return Err("must not contain a control character (RFC 7617)".into());
-    }
-    Ok(Username::Basic(text.to_owned()))
-}
-
-fn check_basic_password(password: &str) -> Result<(), String> {
-    if password.contains(char::is_control) {
-        return Err("must not contain a control character, such as a line break (RFC 7617)".into());
-    }
-    Ok(())
-}
-
-/// RFC 9110, 5.5: what a field value may hold; the whitespace around it never arrives.
-fn check_header_password(password: &str) -> Result<(), String> {
-    if password.trim_matches([' ', '\t']).len() != password.len() {
-        return Err("begins or ends with a space, which HTTP strips from a header: it could never match".into());
-    }
-    HeaderValue::from_bytes(password.as_bytes()).map(drop).map_err(|_| "contains a character that no header can carry".into())
-}
-
-fn key_path(value: &DeValue<'_>) -> Result<String, String> {
-    let path = string(value)?;
-    if path.split('.').any(str::is_empty) {
-        return Err(format!("{path:?} is not a path: write keys joined with dots, such as \"alert.id\""));
-    }
-    if path.starts_with("headers.") && path.contains(|c: char| c.is_ascii_uppercase()) {
-        return Err(format!("header names are lower-case in rawJson: write {:?}", path.to_ascii_lowercase()));
-    }
-    Ok(path.to_owned())
 }
 
 #[cfg(test)]

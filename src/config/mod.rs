@@ -13,16 +13,22 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
+mod access;
 mod address;
 mod admin;
 mod errors;
 mod files;
 mod instance;
+mod layer;
 mod log;
+mod map;
+mod preset;
 mod reader;
 mod report;
 mod secret;
+mod sender;
 mod server;
+mod signature;
 mod store;
 mod template;
 #[cfg(test)]
@@ -30,18 +36,22 @@ mod tests;
 mod tls;
 mod units;
 
+pub use access::Access;
 pub use admin::Admin;
 pub use errors::{ConfigError, ConfigErrors};
 pub use files::check_files;
-pub use instance::{Access, Instance};
+pub use instance::Instance;
 pub use log::{Log, LogFormat};
+pub use preset::{Confidence, Preset};
 pub use secret::Password;
+pub use sender::{Sender, Signing};
 pub use server::Server;
 pub use store::Store;
 pub use template::quickstart;
 pub use tls::Tls;
 
-use instance::Instances;
+use instance::{Instances, Surroundings};
+use preset::Presets;
 use reader::Section;
 use report::{Context, Findings, Place};
 
@@ -52,12 +62,14 @@ const MAX_FILE: u64 = 16 << 20;
 const ROOT_KEYS: &[&str] = &["server", "admin", "store", "log", "instance"];
 
 /// Every table with its keys: for hints about misplaced keys, and for tests that compare documents with it.
-const TABLES: [(&str, &[&str]); 5] = [
+const TABLES: [(&str, &[&str]); 7] = [
     ("[server]", server::KEYS),
     ("[admin]", admin::KEYS),
     ("[store]", store::KEYS),
     ("[log]", log::KEYS),
     ("[[instance]]", instance::KEYS),
+    ("[instance.signature]", signature::KEYS),
+    ("[instance.map]", map::KEYS),
 ];
 
 /// A configuration without mistakes: secrets fetched, paths absolute, defaults filled in.
@@ -125,6 +137,26 @@ impl Config {
         if found.errors.is_empty() { Ok(store) } else { Err(found) }
     }
 
+    /// Every preset that the file may name, without reading more of it than `[server] senders_dir`. No file: the built-in ones.
+    ///
+    /// # Errors
+    /// The file is not TOML, or a preset in its folder has mistakes.
+    pub fn load_presets(path: &Path) -> Result<Vec<Preset>, ConfigErrors> {
+        if !path.exists() {
+            return Ok(Presets::default().into_all());
+        }
+        let (_, text) = read_file(path)?;
+        let (document, syntax) = DeTable::parse_recoverable(&text);
+        let context = Context::new(&text, path, &|_| None);
+        let server = Section::root(&context, document.get_ref(), ROOT_KEYS).table("server", server::KEYS);
+        let presets = Presets::of(&server, server::senders_dir(&server).as_deref());
+        let Err(mut found) = context.finish(&syntax) else {
+            return Ok(presets.into_all());
+        };
+        found.errors.retain(|error| error.file.is_some() || error.key.is_empty() || error.key.starts_with("server.senders_dir"));
+        if found.errors.is_empty() { Ok(presets.into_all()) } else { Err(found) }
+    }
+
     /// Reads `text` as if it stood in the file `path`; environment variables come from `env`. Never panics.
     ///
     /// # Errors
@@ -152,7 +184,7 @@ impl Config {
         let keys = self.certificates().filter_map(|(table, tls)| {
             let message = files::exposure(&tls.private_key, &std::fs::metadata(&tls.private_key).ok()?)?;
             let key = format!("{table}.private_key");
-            Some(ConfigError { line: self.line(&key), key, message })
+            Some(ConfigError { line: self.line(&key), key, message, file: None })
         });
         keys.collect()
     }
@@ -195,7 +227,9 @@ fn read(text: &str, path: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Confi
     let (server, mut addresses) = server::read(&server_section);
     let store = store::read(&root.table("store", store::KEYS));
     let log = log::read(&root.table("log", log::KEYS));
-    let instances = instance::read_all(&root.tables("instance", instance::KEYS), server::trusts_proxies(&server_section));
+    let presets = Presets::of(&server_section, server.senders_dir.as_deref());
+    let surroundings = Surroundings { server: &server, trusts_proxies: server::trusts_proxies(&server_section), presets: &presets };
+    let instances = instance::read_all(&root.tables("instance", instance::KEYS), &surroundings);
     if !root.has("instance") || root.is_empty_list("instance") {
         root.missing("instance", "there is none: add a table [[instance]] with name, username and password");
     }

@@ -68,9 +68,37 @@ impl<'a> Section<'a> {
         sections
     }
 
+    /// The table `[key]`, or the tables `[[key]]`: one by itself means something else than a list of one.
+    pub(super) fn one_or_all(&self, key: &'static str, keys: &'static [&'static str]) -> OneOrAll<Self> {
+        match self.value(key) {
+            None => OneOrAll::None,
+            Some(DeValue::Array(_)) => OneOrAll::All(self.tables(key, keys)),
+            Some(_) => OneOrAll::One(self.table(key, keys)),
+        }
+    }
+
+    /// The keys of the table `[key]`, whatever they are called, with their places and values.
+    pub(super) fn free_table(&self, key: &'static str) -> Vec<(&'a str, Place, &'a DeValue<'a>)> {
+        let table = match self.value(key) {
+            Some(DeValue::Table(table)) => table,
+            Some(other) => {
+                self.error(key, wrong_type("a table", other));
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        };
+        let of_table = Self { context: self.context, place: self.place(key), table: Some(table), keys: &[] };
+        table.iter().map(|(name, value)| (name.get_ref().as_ref(), of_table.place(name.get_ref()), value.get_ref())).collect()
+    }
+
     /// Whether something is written for `key`, right or wrong.
     pub(super) fn has(&self, key: &'static str) -> bool {
         self.value(key).is_some()
+    }
+
+    /// The value as it is written, if it is a string; nothing is reported.
+    pub(super) fn text(&self, key: &'static str) -> Option<&'a str> {
+        self.value(key)?.as_str()
     }
 
     /// What `parse` makes of the value; none if there is none or it is wrong, which is then reported.
@@ -146,6 +174,28 @@ impl<'a> Section<'a> {
     }
 }
 
+/// What is written as one table, or as a list of tables.
+#[derive(Clone, Debug, Default)]
+pub(super) enum OneOrAll<T> {
+    /// Nothing.
+    #[default]
+    None,
+    /// `[key]`
+    One(T),
+    /// `[[key]]`, or `key = []`.
+    All(Vec<T>),
+}
+
+impl<T> OneOrAll<T> {
+    pub(super) fn map<U>(self, change: impl Fn(T) -> U) -> OneOrAll<U> {
+        match self {
+            Self::None => OneOrAll::None,
+            Self::One(one) => OneOrAll::One(change(one)),
+            Self::All(all) => OneOrAll::All(all.into_iter().map(change).collect()),
+        }
+    }
+}
+
 /// The text of a string.
 pub(super) fn string<'v>(value: &'v DeValue<'_>) -> Result<&'v str, String> {
     value.as_str().ok_or_else(|| wrong_type("a string", value))
@@ -183,13 +233,17 @@ fn unknown_key(key: &str, keys: &[&str]) -> String {
     if let Some((table, _)) = TABLES.iter().find(|(_, keys)| keys.contains(&key)) {
         return format!("unknown key here; it belongs in {table}");
     }
-    // A letter or two swapped, lost or doubled are a slip; a quarter of the word apart is another word.
-    let near = |known: &&&str| strsim::osa_distance(key, known) <= known.len().div_ceil(4).min(3);
-    let nearest = keys.iter().filter(near).min_by_key(|known| strsim::osa_distance(key, known));
-    match nearest {
+    match nearest(key, keys.iter().copied()) {
         Some(known) => format!("unknown key; did you mean {known}?"),
         None => format!("unknown key; known are {}", keys.join(", ")),
     }
+}
+
+/// The known word that somebody may have meant. A letter or two swapped, lost or doubled are a slip; a quarter of the word apart
+/// is another word.
+pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let distance = |known: &str| strsim::osa_distance(word, known);
+    known.filter(|known| distance(known) <= known.len().div_ceil(4).min(3)).min_by_key(|known| distance(known))
 }
 
 /// As TOML would have it written.

@@ -71,9 +71,18 @@ impl<'a> Context<'a> {
         self.report(place, message.into(), true);
     }
 
+    /// Takes over the mistakes of another file.
+    pub(super) fn adopt(&self, found: ConfigErrors) {
+        let mistakes = found.errors.into_iter().map(|error| Mistake {
+            error: ConfigError { file: error.file.or_else(|| Some(found.path.clone())), ..error },
+            is_absence: false,
+        });
+        self.mistakes.borrow_mut().extend(mistakes);
+    }
+
     /// Reports what is allowed but deserves a look.
     pub(super) fn warn(&self, place: &Place, message: impl Into<String>) {
-        let warning = ConfigError { key: place.key.clone(), line: place.line, message: message.into() };
+        let warning = ConfigError { key: place.key.clone(), line: place.line, message: message.into(), file: None };
         self.warnings.borrow_mut().push(warning);
     }
 
@@ -87,7 +96,7 @@ impl<'a> Context<'a> {
     }
 
     fn report(&self, place: &Place, message: String, is_absence: bool) {
-        let error = ConfigError { key: place.key.clone(), line: place.line, message };
+        let error = ConfigError { key: place.key.clone(), line: place.line, message, file: None };
         self.mistakes.borrow_mut().push(Mistake { error, is_absence });
     }
 
@@ -116,13 +125,14 @@ impl<'a> Context<'a> {
         let mut errors = self.syntax_errors(syntax);
         let unreadable: BTreeSet<_> = errors.iter().map(|error| error.line).collect();
         for mistake in self.mistakes.into_inner() {
-            let is_certain = unreadable.is_empty() || !mistake.is_absence && !unreadable.contains(&mistake.error.line);
+            let is_readable = mistake.error.file.is_some() || !unreadable.contains(&mistake.error.line);
+            let is_certain = unreadable.is_empty() || !mistake.is_absence && is_readable;
             if is_certain {
                 errors.push(mistake.error);
             }
         }
         if !errors.is_empty() {
-            errors.sort_by_key(|error| error.line);
+            errors.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
             return Err(ConfigErrors { path: self.path.to_path_buf(), errors });
         }
         let mut warnings = self.warnings.into_inner();
@@ -143,6 +153,7 @@ impl<'a> Context<'a> {
             key: String::new(),
             line: Some(self.line(offset)),
             message: format!("not valid TOML at column {}: {message}", self.column(offset)),
+            file: None,
         };
         found.into_iter().map(to_error).collect()
     }

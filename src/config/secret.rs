@@ -75,6 +75,29 @@ pub(super) fn token(section: &Section<'_>, key: &'static str) -> Option<Secret> 
     })
 }
 
+/// Secrets at `key`, one or a list; they are computed with, so a hash will not do.
+pub(super) fn list(section: &Section<'_>, key: &'static str) -> Vec<Secret> {
+    let secrets = section.take_list(key, |value| usable(section.context, value)).unwrap_or_default();
+    secrets.into_iter().map(|(_, secret)| secret).collect()
+}
+
+/// Likewise one at `key`; `check` says what it may not be.
+pub(super) fn one(section: &Section<'_>, key: &'static str, check: fn(&str) -> Result<(), String>) -> Option<Secret> {
+    section.take(key, |value| {
+        let secret = usable(section.context, value)?;
+        check(secret.expose())?;
+        Ok(secret)
+    })
+}
+
+fn usable(context: &Context<'_>, value: &DeValue<'_>) -> Result<Secret, String> {
+    let text = resolve(context, value)?;
+    if text.starts_with(ARGON2ID_PREFIX) {
+        return Err("must be the secret itself: a hash is good for passwords only".into());
+    }
+    Ok(Secret::new(text.to_string()))
+}
+
 fn check_plain(text: &str) -> Result<(), String> {
     if OTHER_HASHES.iter().any(|prefix| text.starts_with(prefix)) {
         return Err("looks like a password hash, but only Argon2id is understood: `hookgate hash-password` makes one".into());

@@ -2,12 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::address::{listen_address, network, public_url};
-use super::reader::{Section, boolean};
+use super::reader::{Section, boolean, non_empty};
 use super::report::Place;
 use super::tls::{self, Tls};
 use super::units::{self, format_size};
@@ -19,6 +20,7 @@ pub(super) const KEYS: &[&str] = &[
     "private_key",
     "client_ca",
     "public_url",
+    "senders_dir",
     "max_body",
     "max_incidents",
     "max_connections",
@@ -83,6 +85,8 @@ pub struct Server {
     pub tls: Option<Tls>,
     /// What senders see in front of the path; no trailing slash.
     pub public_url: Option<String>,
+    /// A folder of presets beside the built-in ones.
+    pub senders_dir: Option<PathBuf>,
     /// Bytes of one body, after unpacking.
     pub max_body: u64,
     /// Incidents in one request.
@@ -119,6 +123,7 @@ pub(super) fn read(section: &Section<'_>) -> (Server, Vec<(Place, SocketAddr)>) 
         listen: listen.iter().map(|(_, address)| *address).collect(),
         tls: tls::read(section),
         public_url: section.take("public_url", public_url),
+        senders_dir: senders_dir(section),
         max_body: max_body.unwrap_or(DEFAULT_MAX_BODY),
         max_incidents: to_usize(number("max_incidents", MAX_INCIDENTS, DEFAULT_MAX_INCIDENTS)),
         max_connections: to_usize(number("max_connections", MAX_CONNECTIONS, DEFAULT_MAX_CONNECTIONS)),
@@ -137,6 +142,11 @@ pub(super) fn read(section: &Section<'_>) -> (Server, Vec<(Place, SocketAddr)>) 
         section.error("proxy_protocol", NOBODY_MAY_SPEAK_IT);
     }
     (server, listen)
+}
+
+/// The folder at `senders_dir`.
+pub(super) fn senders_dir(section: &Section<'_>) -> Option<PathBuf> {
+    section.take("senders_dir", non_empty).map(|folder| section.context.folder.join(folder))
 }
 
 /// Whether there is somebody who may speak the PROXY protocol; not whether what is written is right.

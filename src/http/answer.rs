@@ -11,6 +11,7 @@ use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::body::Reserved;
+use crate::senders::handshake::Reply;
 use crate::store::{Outcome, Receipt, Write};
 
 /// Bytes of one answer object beside its name and type: room enough that the buffer is allocated once.
@@ -65,6 +66,16 @@ pub(super) fn text_response(status: StatusCode, mut line: String) -> Response<Bo
     let mut response = Response::new(Body::whole(line));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// 200 and what a sender's handshake wants to hear.
+pub(super) fn greeting_response(reply: Reply) -> Response<Body> {
+    let mut response = Response::new(Body::whole(reply.body));
+    let headers = response.headers_mut();
+    let kind = if reply.is_json { "application/json" } else { "text/plain; charset=utf-8" };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.extend(reply.headers);
     response
 }
 
@@ -189,7 +200,15 @@ mod tests {
     use crate::incident::{Draft, IncidentId, Seq, Timestamp};
 
     fn draft(name: &'static str) -> Draft {
-        Draft { name: name.into(), kind: None, occurred: None, raw: Bytes::from_static(b"{}"), key: None, warnings: Vec::new() }
+        Draft {
+            name: name.into(),
+            kind: None,
+            occurred: None,
+            raw: Bytes::from_static(b"{}"),
+            key: None,
+            fields: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     fn write(drafts: Vec<Draft>) -> Arc<Write> {
@@ -200,6 +219,7 @@ mod tests {
             headers: "{}".into(),
             drafts,
             keep_samples: false,
+            duplicates_of: "in".into(),
             duplication_window,
         })
     }

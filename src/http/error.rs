@@ -12,10 +12,16 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use super::answer::{Body, text_response};
 use crate::auth;
 use crate::intake::IntakeError;
+use crate::senders::handshake::HandshakeRefusal;
+use crate::senders::signature::SignatureRefusal;
 use crate::store::WriteError;
 
 /// What every instance answers; in the order of RFC 9110.
-pub(super) const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
+const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
+
+/// What a caller reads that was not let in, whatever the reason.
+const FAILED: &str = "Authorization failed.";
+const NOT_NOW: &str = "The event cannot be stored now. Try again later.";
 
 /// Queues drain in well under a second, so a full one is worth an early retry.
 const RETRY_SOON: Duration = Duration::from_secs(1);
@@ -29,8 +35,8 @@ pub(super) enum Refused {
     Framing(&'static str),
     #[error("no such path")]
     Path,
-    #[error("method {0} is not answered here")]
-    Method(Method),
+    #[error("method {method} is not answered here")]
+    Method { method: Method, allow: HeaderValue },
     #[error("{most} requests of this client are being answered already, as many as max_connections_per_address allows")]
     TooManyRequests { most: usize },
     #[error("too many failed logins from this address; the next is looked at in {0:?}")]
@@ -39,6 +45,12 @@ pub(super) enum Refused {
     Credentials(#[from] auth::Refusal),
     #[error("{0} is not in the instance's allow_from: its credentials were not looked at")]
     Address(IpAddr),
+    #[error(transparent)]
+    Unproven(#[from] Unproven),
+    #[error(transparent)]
+    Signature(#[from] SignatureRefusal),
+    #[error(transparent)]
+    Handshake(#[from] HandshakeRefusal),
     #[error("the caller hung up while the credentials were being verified")]
     HungUp,
     #[error("the body is larger than {limit} bytes")]
@@ -59,19 +71,57 @@ pub(super) enum Refused {
     Internal(String),
 }
 
+/// Why a sender is not believed to be one, besides credentials and signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unproven {
+    #[error("the address ends with the instance's name: the sender's URL must go on with a slash and the path_token")]
+    NoToken,
+    #[error("wrong path token: check the last part of the sender's URL, or whether it was rotated")]
+    WrongToken,
+    #[error("something stands behind the instance's name in the address, and the instance has no path_token")]
+    NeedlessToken,
+    #[error("only a signed body tells who sends here, and this request has none: it is no event and no handshake of this sender")]
+    Unsigned,
+    #[error("the sender signs its events, and there is no secret to verify them with: set secrets to the key that it showed")]
+    NoSecret,
+    #[error("the body is a challenge that this gateway answered with its signature, not an event: somebody makes up events")]
+    Challenge,
+}
+
+impl Unproven {
+    fn word(self) -> &'static str {
+        match self {
+            Self::NoToken => "path_token_missing",
+            Self::WrongToken | Self::NeedlessToken => "path_token_wrong",
+            Self::Unsigned => "unsigned",
+            Self::NoSecret => "signature_key",
+            Self::Challenge => "signature_made_up",
+        }
+    }
+}
+
 impl Refused {
+    /// 405 for a caller who may not know which instances there are.
+    pub(super) fn method(method: &Method) -> Self {
+        Self::Method { method: method.clone(), allow: ALLOW }
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Framing(_) | Self::BodyBroken { .. } | Self::Intake(IntakeError::Malformed { .. }) => StatusCode::BAD_REQUEST,
-            Self::Path => StatusCode::NOT_FOUND,
-            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Credentials(auth::Refusal::Busy)
             | Self::TooManyRequests { .. }
             | Self::OverBudget
             | Self::Stopping { .. }
             | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Credentials(_) | Self::Address(_) | Self::HungUp => StatusCode::UNAUTHORIZED,
+            Self::Signature(refusal) if refusal.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Credentials(_) | Self::Signature(_) | Self::Unproven(_) | Self::Address(_) | Self::HungUp => StatusCode::UNAUTHORIZED,
+            Self::Handshake(refusal) if refusal.is_failed_login() => StatusCode::UNAUTHORIZED,
+            Self::Framing(_) | Self::BodyBroken { .. } | Self::Handshake(_) | Self::Intake(IntakeError::Malformed { .. }) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Path => StatusCode::NOT_FOUND,
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::BodyTooLarge { .. } | Self::Intake(IntakeError::TooLarge | IntakeError::TooManyIncidents { .. }) => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
@@ -86,11 +136,14 @@ impl Refused {
         match self {
             Self::Framing(_) => "framing",
             Self::Path => "path",
-            Self::Method(_) => "method",
+            Self::Method { .. } => "method",
             Self::TooManyRequests { .. } => "too_many_requests_of_address",
             Self::Throttled(_) => "throttled",
             Self::Credentials(refusal) => refusal.reason(),
             Self::Address(_) => "address",
+            Self::Unproven(unproven) => unproven.word(),
+            Self::Signature(refusal) => refusal.word(),
+            Self::Handshake(_) => "handshake",
             Self::HungUp => "hung_up",
             Self::BodyTooLarge { .. } | Self::Intake(IntakeError::TooLarge) => "body_too_large",
             Self::BodyTooSlow { .. } => "body_too_slow",
@@ -114,15 +167,16 @@ impl Refused {
             Self::Framing(_) | Self::Intake(_) => self.to_string(),
             Self::BodyTooLarge { limit } => format!("The body is larger than {limit} bytes."),
             Self::Path => "Not found. Events are posted to /instance/execute/<name>.".into(),
-            Self::Method(_) => "Method not allowed. Send events with POST.".into(),
+            Self::Method { .. } => "Method not allowed. Send events with POST.".into(),
             Self::Throttled(_) => "Too many failed logins. Try again later.".into(),
             Self::BodyTooSlow { .. } => "The body came too slowly.".into(),
             Self::BodyBroken { .. } => "The body broke off.".into(),
-            Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Stopping { .. } | Self::Store(_) => {
-                "The event cannot be stored now. Try again later.".into()
-            }
+            Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Stopping { .. } | Self::Store(_) => NOT_NOW.into(),
+            Self::Signature(refusal) if refusal.is_temporary() => NOT_NOW.into(),
+            Self::Credentials(_) | Self::Signature(_) | Self::Unproven(_) | Self::Address(_) | Self::HungUp => FAILED.into(),
+            Self::Handshake(refusal) if refusal.is_failed_login() => FAILED.into(),
+            Self::Handshake(_) => "The challenge cannot be answered: it is too long, or not visible ASCII.".into(),
             Self::TooManyRequests { .. } => "Too many requests at once. Try again later.".into(),
-            Self::Credentials(_) | Self::Address(_) | Self::HungUp => "Authorization failed.".into(),
             Self::Internal(_) => "Internal error.".into(),
         }
     }
@@ -130,11 +184,11 @@ impl Refused {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Throttled(wait) => Some(*wait),
-            Self::Credentials(auth::Refusal::Busy)
-            | Self::TooManyRequests { .. }
-            | Self::OverBudget
-            | Self::Store(WriteError::QueueFull | WriteError::Overdue) => Some(RETRY_SOON),
+            Self::Store(WriteError::QueueFull | WriteError::Overdue) => Some(RETRY_SOON),
             Self::Stopping { .. } | Self::Store(_) => Some(RETRY_LATER),
+            Self::Credentials(auth::Refusal::Busy) | Self::TooManyRequests { .. } | Self::OverBudget => Some(RETRY_SOON),
+            // A key's owner is asked again after a while.
+            Self::Signature(refusal) if refusal.is_temporary() => Some(RETRY_LATER),
             _ => None,
         }
     }
@@ -153,14 +207,11 @@ impl Refused {
         let text = self.public_text();
         let mut response = if accepts_json(request_headers) { problem(status, &text) } else { text_response(status, text) };
         let headers = response.headers_mut();
-        match status {
-            StatusCode::UNAUTHORIZED if basic => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"hookgate\", charset=\"UTF-8\""));
-            }
-            StatusCode::METHOD_NOT_ALLOWED => {
-                headers.insert(header::ALLOW, ALLOW);
-            }
-            _ => {}
+        if status == StatusCode::UNAUTHORIZED && basic {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"hookgate\", charset=\"UTF-8\""));
+        }
+        if let Self::Method { allow, .. } = self {
+            headers.insert(header::ALLOW, allow.clone());
         }
         if let Some(wait) = self.retry_after() {
             // Rounded up: a caller that comes back on the dot is not refused again.
@@ -229,11 +280,13 @@ mod tests {
         for refused in [
             Refused::Framing("x"),
             Refused::Path,
-            Refused::Method(Method::PUT),
+            Refused::method(&Method::PUT),
             Refused::Throttled(RETRY_SOON),
             Refused::Credentials(auth::Refusal::UnknownUser),
             Refused::Credentials(auth::Refusal::Busy),
             Refused::HungUp,
+            Refused::Unproven(Unproven::NoToken),
+            Refused::Handshake(HandshakeRefusal::Unfit),
             Refused::TooManyRequests { most: 1 },
             Refused::BodyTooLarge { limit: 1 },
             Refused::BodyTooSlow { received: 0, after: RETRY_SOON },

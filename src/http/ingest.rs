@@ -1,41 +1,38 @@
-//! One request, top to bottom: framing, path, method, throttle, credentials, size, body, normalise, commit, answer.
+//! One request, top to bottom: framing, path, method, throttle, credentials, size, body, signature, normalise, commit, answer.
 //!
 //! Nothing of a body is parsed before its sender was let in, and 200 is said only after the store's COMMIT returned.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
+use super::admit::Admitted;
 use super::answer::{self, Body};
 use super::body::Reserved;
 use super::error::Refused;
+use super::reading::{self, Content};
 use super::request_id::RequestId;
 use super::shares::Share;
 use super::{Entrance, Instance, Site, Visit, body, framing, route, vouched};
-use crate::auth::Refusal;
 use crate::incident::{Draft, Timestamp};
-use crate::intake::{self, IntakeError};
+use crate::intake::{self, Intake};
 use crate::listener::client_address;
 use crate::metrics::{REASONS, RejectionLabels, RequestLabels};
 use crate::rejections::{self, Rejection};
 use crate::store::Write;
 
-/// From here on a body is parsed off the threads that serve connections, because it would hold up everybody else for 0.1 ms
-/// or more. Packed ones always are: how large they become is not known.
-const LARGE_BODY: usize = 64 * 1024;
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request on its way through: what the log wants to know of it, good or bad.
-struct Passage<'a> {
+pub(super) struct Passage<'a> {
     id: RequestId,
-    site: Arc<Site>,
-    visit: &'a Visit,
-    head: Parts,
-    peer: IpAddr,
+    pub(super) site: Arc<Site>,
+    pub(super) visit: &'a Visit,
+    pub(super) head: Parts,
+    pub(super) peer: IpAddr,
 }
 
 impl Entrance {
@@ -69,22 +66,28 @@ impl Entrance {
         vouched::name_host(&mut passage.head)?;
         framing::check(&passage.head)?;
         let _share = self.share(passage)?;
-        let instance = self.admit(passage).await?;
-        if passage.head.method != Method::POST {
-            instance.ok.inc();
-            return Ok(answer::text_response(StatusCode::OK, format!("Hookgate instance {} is ready for POST.", instance.name)));
+        let Admitted { instance, greeting } = self.admit(passage).await?;
+        if let Some(greeting) = greeting {
+            return Ok(self.greet(&instance, greeting));
+        }
+        if !instance.takes(&passage.head.method) {
+            return answer_probe(&instance, &passage.head.method);
         }
         let limits = &passage.site.limits;
         let bounds = body::Bounds { max: limits.max_body, time: limits.body_timeout, last_call: &self.last_call };
         let mut reserved = self.budget.reserve();
         let bytes = body::collect(incoming, &bounds, &mut reserved, &passage.visit.traffic).await?;
-        let headers = std::mem::take(&mut passage.head.headers);
-        let (headers, drafts) = normalise(&instance, headers, bytes).await?;
-        passage.head.headers = headers;
-        let drafts = drafts?;
-        // What was packed takes more room now than it took on the way.
-        reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;
-        self.store(passage, &instance, drafts, reserved).await
+        let content = reading::read(&instance, &mut passage.head, bytes).await;
+        match content.inspect_err(|refused| self.count_failure(passage, &instance, refused))? {
+            Content::Greeting(greeting) => Ok(self.greet(&instance, greeting)),
+            Content::Events(intake) => {
+                note_map(passage, &instance, &intake);
+                let drafts = intake.drafts;
+                // What was packed takes more room now than it took on the way.
+                reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;
+                self.store(passage, &instance, drafts, reserved).await
+            }
+        }
     }
 
     /// A request's place among those of its client, where connections do not tell clients apart.
@@ -93,43 +96,10 @@ impl Entrance {
         is_by_proxy.then(|| self.shares.take(passage.peer, passage.site.limits.max_requests_per_client)).transpose()
     }
 
-    /// Path, method, throttle, credentials: from a stranger to a sender of an instance.
-    async fn admit(&self, passage: &Passage<'_>) -> Result<Arc<Instance>, Refused> {
-        let head = &passage.head;
-        let name = route::instance_name(&passage.visit.door, head.uri.path())?;
-        if !matches!(head.method, Method::POST | Method::GET | Method::HEAD) {
-            return Err(Refused::Method(head.method.clone()));
-        }
-        self.throttle.check(passage.peer, name).map_err(|wait| Refused::Throttled(wait.0))?;
-        let instance = passage.instance();
-        // From a wrong address, credentials are verified as those for an instance that does not exist: it takes as long as with a
-        // wrong password, and nothing is learned by it about the right one.
-        let (instance, is_elsewhere) = match instance {
-            Some(instance) if !instance.allows(passage.peer) => (None, true),
-            other => (other, false),
-        };
-        let attempt = Attempt { entrance: self, passage, name, is_undecided: true };
-        let verdict = self.verifier.verify(instance.map(|instance| &instance.access), &head.headers).await;
-        attempt.decided();
-        match verdict {
-            // A stranger to the gateway is a stranger to this instance too: `verify` refuses where there is no instance.
-            Ok(verified) => {
-                let instance = instance.ok_or_else(|| Refused::Internal("verified without an instance".into()))?;
-                if let Some(use_of_password) = instance.password_uses.get(verified.password) {
-                    use_of_password.set(Timestamp::coarse());
-                }
-                Ok(Arc::clone(instance))
-            }
-            Err(refusal) => {
-                let refused = match refusal {
-                    Refusal::UnknownInstance if is_elsewhere => Refused::Address(passage.peer),
-                    refusal => Refused::Credentials(refusal),
-                };
-                if refused.status() == StatusCode::UNAUTHORIZED {
-                    self.throttle.failed(passage.peer, name);
-                }
-                Err(refused)
-            }
+    /// A wrong signature is a failed login like a wrong password.
+    fn count_failure(&self, passage: &Passage<'_>, instance: &Instance, refused: &Refused) {
+        if refused.status() == StatusCode::UNAUTHORIZED {
+            self.throttle.failed(passage.peer, &instance.name);
         }
     }
 
@@ -149,9 +119,10 @@ impl Entrance {
         }
         let write = Arc::new(Write {
             instance: Arc::clone(&instance.name),
-            headers: intake::headers_json(&passage.head.headers, instance.secret_header.as_ref()),
+            headers: intake::headers_json(&passage.head.headers, instance.secret_header()),
             drafts,
             keep_samples: instance.keep_samples,
+            duplicates_of: Arc::clone(&instance.duplicates_of),
             duplication_window: instance.duplication_window,
             tally: Arc::clone(&instance.tally),
         });
@@ -161,7 +132,7 @@ impl Entrance {
     }
 
     /// The answer to a refused request; its true reason goes to the log, the metrics and the rejections.
-    fn refuse(&self, passage: &Passage<'_>, refused: &Refused) -> Response<Body> {
+    pub(super) fn refuse(&self, passage: &Passage<'_>, refused: &Refused) -> Response<Body> {
         let instance = passage.instance();
         let status = refused.status();
         let path = passage.head.uri.path();
@@ -177,9 +148,9 @@ impl Entrance {
                 status: status.as_u16(),
                 reason: refused.to_string(),
                 method: method.to_string(),
-                path: path.to_owned(),
+                path: route::shown(path),
                 peer,
-                headers: rejections::redacted(&passage.head.headers, instance.secret_header.as_ref()),
+                headers: rejections::redacted(&passage.head.headers, |name| instance.is_secret(name)),
             };
             self.rejections.push(&instance.name, rejection);
         }
@@ -194,7 +165,7 @@ impl Entrance {
         if !self.log_quota.admits(known, refused.word()) {
             return;
         }
-        let name = route::instance_name(&passage.visit.door, passage.head.uri.path()).unwrap_or_default();
+        let name = route::address(&passage.visit.door, passage.head.uri.path()).map(|address| address.name).unwrap_or_default();
         if status.is_server_error() {
             tracing::error!(request_id = id, instance = name, %peer, %method, status = status.as_u16(), reason = %refused, "request refused");
         } else {
@@ -210,75 +181,26 @@ impl Entrance {
     }
 }
 
-impl Passage<'_> {
-    /// The instance that the path names, if there is one.
-    fn instance(&self) -> Option<&Arc<Instance>> {
-        let name = route::instance_name(&self.visit.door, self.head.uri.path()).ok()?;
-        // Behind an instance's own door no other can be reached.
-        let is_behind_door = match &self.visit.door {
-            super::Door::Shared => true,
-            super::Door::Own(own) => **own == *name,
-        };
-        self.site.instances.get(name).filter(|_| is_behind_door)
+/// Counts what an instance's map left out, and what went wrong with it: one line a request, whatever is in it.
+fn note_map(passage: &Passage<'_>, instance: &Instance, intake: &Intake) {
+    if intake.dropped > 0 {
+        instance.dropped.inc_by(intake.dropped as u64);
+        // What is left out was heard of all the same.
+        instance.tally.activity.last_event.set(Timestamp::coarse());
+    }
+    if let Some(first) = intake.failures.first() {
+        instance.filter_failures.inc_by(intake.failed as u64);
+        let (id, name, filter, reason) = (passage.id.as_str(), &*instance.name, &first.key, &first.text);
+        let failed = intake.failed;
+        tracing::warn!(request_id = id, instance = name, filter, reason, failed, "a filter of the map failed; the default rule was used");
     }
 }
 
-/// A login that is being verified. Verifying a password may take a while; whoever hangs up meanwhile, and with that drops
-/// what waits for it, has failed like everybody who guesses wrong.
-struct Attempt<'a> {
-    entrance: &'a Entrance,
-    passage: &'a Passage<'a>,
-    name: &'a str,
-    is_undecided: bool,
-}
-
-impl Attempt<'_> {
-    fn decided(mut self) {
-        self.is_undecided = false;
+/// GET and HEAD are how many senders test a connection; what else comes here is a method that only others take.
+fn answer_probe(instance: &Instance, method: &Method) -> Result<Response<Body>, Refused> {
+    if ![Method::GET, Method::HEAD].contains(method) {
+        return Err(Refused::Method { method: method.clone(), allow: instance.allow() });
     }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if self.is_undecided {
-            self.entrance.throttle.failed(self.passage.peer, self.name);
-            // There is nobody to send it to; it is logged, counted and shown.
-            let _ = self.entrance.refuse(self.passage, &Refused::HungUp);
-        }
-    }
-}
-
-/// From bytes to drafts; the headers are lent and come back.
-async fn normalise(
-    instance: &Arc<Instance>,
-    headers: HeaderMap,
-    bytes: Bytes,
-) -> Result<(HeaderMap, Result<Vec<Draft>, IntakeError>), Refused> {
-    let is_small = bytes.len() < LARGE_BODY && !headers.contains_key(header::CONTENT_ENCODING);
-    if is_small {
-        return Ok(read(instance, headers, bytes));
-    }
-    let instance = Arc::clone(instance);
-    let reading = tokio::task::spawn_blocking(move || read(&instance, headers, bytes));
-    reading.await.map_err(|error| Refused::Internal(format!("reading the body failed: {error}")))
-}
-
-fn read(instance: &Instance, headers: HeaderMap, bytes: Bytes) -> (HeaderMap, Result<Vec<Draft>, IntakeError>) {
-    let content_encoding = joined(&headers, header::CONTENT_ENCODING);
-    let body = intake::Body {
-        content_type: headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()),
-        content_encoding: content_encoding.as_deref(),
-        bytes,
-        headers: &headers,
-        secret_header: instance.secret_header.as_ref(),
-    };
-    let drafts = intake::read(body, &instance.rules);
-    (headers, drafts)
-}
-
-/// Every line of a header as one; none if it is not there.
-fn joined(headers: &HeaderMap, name: HeaderName) -> Option<String> {
-    let mut lines = headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
-    let first = lines.next()?.into_owned();
-    Some(lines.fold(first, |all, line| all + ", " + &line))
+    instance.ok.inc();
+    Ok(answer::text_response(StatusCode::OK, format!("Hookgate instance {} is ready for POST.", instance.name)))
 }

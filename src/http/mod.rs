@@ -3,13 +3,17 @@
 //! [`Entrance::serve`] takes one accepted connection; `ingest` is the order of checks, readable top to bottom; `error` is the
 //! one place that picks a status.
 
+mod admit;
 mod answer;
 mod body;
 mod connection;
 mod early;
 mod error;
 mod framing;
+mod greet;
 mod ingest;
+mod instance;
+mod reading;
 mod request_id;
 mod route;
 mod shares;
@@ -25,20 +29,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::HeaderName;
+use http::Method;
 use ipnet::IpNet;
-use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
 
-use crate::activity::{Activity, Moment, Tally};
-use crate::auth::{Access, Throttle, Verifier};
+use crate::auth::{Throttle, Verifier};
 use crate::incident::Timestamp;
-use crate::intake::Rules;
 use crate::log::Quota;
-use crate::metrics::{InstanceLabel, Metrics, RequestLabels};
+use crate::metrics::Metrics;
 use crate::rejections::Rejections;
+use crate::senders::fetch::{Fetcher, is_sns_host};
 use body::Budget;
 pub use connection::{Protocol, Serving, Visit};
+pub use instance::{Instance, InstanceOptions, PasswordUses, Proof, Waiting};
 use request_id::RequestIds;
 pub use route::Door;
 use shares::Shares;
@@ -64,91 +67,6 @@ pub struct Limits {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// One named entrance, ready to serve.
-#[derive(Debug)]
-pub struct Instance {
-    name: Arc<str>,
-    access: Access,
-    asks_for_basic: bool,
-    allow_from: Option<Vec<IpNet>>,
-    secret_header: Option<HeaderName>,
-    rules: Rules,
-    keep_samples: bool,
-    duplication_window: Duration,
-    /// Answers of 200; looked up once.
-    ok: Counter,
-    tally: Arc<Tally>,
-    password_uses: PasswordUses,
-}
-
-/// When `password` and when `password_next` last let somebody in.
-pub type PasswordUses = [Arc<Moment>; 2];
-
-/// What an [`Instance`] is made of.
-#[derive(Debug)]
-pub struct InstanceOptions {
-    /// As in the URL.
-    pub name: Arc<str>,
-    /// Made by the same [`Verifier`] that the [`Entrance`] uses.
-    pub access: Access,
-    /// Whether a 401 carries `WWW-Authenticate: Basic`.
-    pub asks_for_basic: bool,
-    /// Where senders may be; none: anywhere.
-    pub allow_from: Option<Vec<IpNet>>,
-    /// The header that holds the secret, kept out of incidents and rejections.
-    pub secret_header: Option<HeaderName>,
-    /// From bytes to incidents.
-    pub rules: Rules,
-    /// Whether stored incidents are kept as samples.
-    pub keep_samples: bool,
-    /// How long a duplication key is remembered.
-    pub duplication_window: Duration,
-    /// Where its use is noted; the same again after a reload.
-    pub activity: Arc<Activity>,
-    /// Likewise for each password, as long as it is the same password.
-    pub password_uses: PasswordUses,
-}
-
-impl Instance {
-    /// An instance whose counters live in `metrics`.
-    pub fn new(options: InstanceOptions, metrics: &Metrics) -> Self {
-        let label = InstanceLabel { instance: options.name.to_string() };
-        let ok = RequestLabels { instance: label.instance.clone(), status: 200 };
-        Self {
-            ok: metrics.requests.get_or_create(&ok).clone(),
-            tally: Arc::new(Tally {
-                incidents: metrics.incidents.get_or_create(&label).clone(),
-                duplicates: metrics.duplicates.get_or_create(&label).clone(),
-                activity: options.activity,
-            }),
-            name: options.name,
-            access: options.access,
-            asks_for_basic: options.asks_for_basic,
-            allow_from: options.allow_from,
-            secret_header: options.secret_header,
-            rules: options.rules,
-            keep_samples: options.keep_samples,
-            duplication_window: options.duplication_window,
-            password_uses: options.password_uses,
-        }
-    }
-
-    /// What is known of its use.
-    pub fn activity(&self) -> &Arc<Activity> {
-        &self.tally.activity
-    }
-
-    /// When its passwords were last used.
-    pub fn password_uses(&self) -> &PasswordUses {
-        &self.password_uses
-    }
-
-    /// Whether a sender may be at this address.
-    fn allows(&self, peer: IpAddr) -> bool {
-        self.allow_from.as_ref().is_none_or(|networks| networks.iter().any(|network| network.contains(&peer)))
-    }
-}
-
 /// What the configuration says about the entrance; replaced as a whole.
 #[derive(Debug)]
 pub struct Site {
@@ -156,6 +74,27 @@ pub struct Site {
     pub instances: HashMap<Arc<str>, Arc<Instance>>,
     /// For all of them.
     pub limits: Limits,
+    /// Methods beside GET, HEAD and POST that mean something to one of the instances.
+    methods: Vec<Method>,
+}
+
+impl Site {
+    /// These instances under these limits.
+    pub fn new(instances: HashMap<Arc<str>, Arc<Instance>>, limits: Limits) -> Self {
+        let mut methods = Vec::new();
+        for method in instances.values().flat_map(|instance| instance.further_methods()) {
+            if !methods.contains(method) {
+                methods.push(method.clone());
+            }
+        }
+        Self { instances, limits, methods }
+    }
+
+    /// Whether a request of this method goes on to its credentials. For what is no instance it does as for those that are, so
+    /// that the answer does not tell which there are.
+    fn knows(&self, method: &Method) -> bool {
+        [Method::POST, Method::GET, Method::HEAD].contains(method) || self.methods.contains(method)
+    }
 }
 
 /// The entrance: shared by all connections.
@@ -169,6 +108,8 @@ pub struct Entrance {
     log_quota: Quota,
     metrics: Arc<Metrics>,
     rejections: Arc<Rejections>,
+    /// Visits what confirms a subscription, at Amazon and nowhere else.
+    confirmations: Arc<Fetcher>,
     request_ids: RequestIds,
 }
 
@@ -185,6 +126,7 @@ impl Entrance {
             verifier,
             metrics,
             rejections,
+            confirmations: Arc::new(Fetcher::new(is_sns_host)),
             request_ids: RequestIds::new(Timestamp::now()),
         }
     }

@@ -15,15 +15,35 @@ pub enum Door {
     Own(std::sync::Arc<str>),
 }
 
-/// The instance name in the path. It need not exist: whether it does is told to nobody before they are let in.
-pub(super) fn instance_name<'a>(door: &'a Door, path: &'a str) -> Result<&'a str, Refused> {
+/// What a path names. It need not exist: whether it does is told to nobody before they are let in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Address<'a> {
+    /// An instance.
+    pub(super) name: &'a str,
+    /// What stands behind the name. It may be a secret, so this is not `Debug`.
+    pub(super) token: Option<&'a str>,
+}
+
+/// Takes a path apart.
+pub(super) fn address<'a>(door: &'a Door, path: &'a str) -> Result<Address<'a>, Refused> {
     if let Door::Own(name) = door
         && path == "/"
     {
-        return Ok(name);
+        return Ok(Address { name, token: None });
     }
-    let name = path.strip_prefix(PREFIX).or_else(|| path.strip_prefix(XSOAR_PREFIX)).ok_or(Refused::Path)?;
-    if is_name(name) { Ok(name) } else { Err(Refused::Path) }
+    let rest = path.strip_prefix(PREFIX).or_else(|| path.strip_prefix(XSOAR_PREFIX)).ok_or(Refused::Path)?;
+    let (name, token) = rest.split_once('/').map_or((rest, None), |(name, token)| (name, Some(token)));
+    let is_one_segment = |token: &str| !token.is_empty() && !token.contains('/');
+    if is_name(name) && token.is_none_or(is_one_segment) { Ok(Address { name, token }) } else { Err(Refused::Path) }
+}
+
+/// The path as it may be shown: what stands behind the name may be a secret, even where it is none of this gateway's.
+pub(super) fn shown(path: &str) -> String {
+    let Some(prefix) = [PREFIX, XSOAR_PREFIX].into_iter().find(|prefix| path.starts_with(prefix)) else { return path.to_owned() };
+    match path[prefix.len()..].find('/') {
+        Some(end) => format!("{}/…", &path[..prefix.len() + end]),
+        None => path.to_owned(),
+    }
 }
 
 /// `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}`
@@ -38,24 +58,42 @@ fn is_name(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn taken_apart<'a>(door: &'a Door, path: &'a str) -> Option<(&'a str, Option<&'a str>)> {
+        address(door, path).ok().map(|address| (address.name, address.token))
+    }
+
     #[test]
     fn both_prefixes_lead_to_the_instance() {
-        for path in ["/instance/execute/my_instance_01", "/xsoar/instance/execute/my_instance_01"] {
-            assert_eq!(instance_name(&Door::Shared, path).unwrap(), "my_instance_01");
+        for prefix in ["", "/xsoar"] {
+            let path = format!("{prefix}/instance/execute/my_instance_01");
+            assert_eq!(taken_apart(&Door::Shared, &path), Some(("my_instance_01", None)));
+            assert_eq!(shown(&path), path);
+            let path = format!("{path}/s3cret");
+            assert_eq!(taken_apart(&Door::Shared, &path), Some(("my_instance_01", Some("s3cret"))));
+            assert_eq!(shown(&path), format!("{prefix}/instance/execute/my_instance_01/…"));
         }
     }
 
     #[test]
     fn the_root_belongs_to_an_own_door_alone() {
-        assert!(instance_name(&Door::Shared, "/").is_err());
-        assert_eq!(instance_name(&Door::Own("own".into()), "/").unwrap(), "own");
+        assert_eq!(taken_apart(&Door::Shared, "/"), None);
+        assert_eq!(taken_apart(&Door::Own("own".into()), "/"), Some(("own", None)));
     }
 
     #[test]
     fn other_paths_are_not_found() {
         let long = format!("/instance/execute/{}", "a".repeat(65));
-        for path in ["", "/instance/execute/", "/instance/execute/a/b", "/instance/execute/.a", "/instance/execute/a%20b", "/x", &long] {
-            assert!(matches!(instance_name(&Door::Shared, path), Err(Refused::Path)), "{path}");
+        for path in [
+            "",
+            "/instance/execute/",
+            "/instance/execute/a/",
+            "/instance/execute/a/b/c",
+            "/instance/execute/.a",
+            "/instance/execute/a%20b",
+            "/x",
+            &long,
+        ] {
+            assert!(matches!(address(&Door::Shared, path), Err(Refused::Path)), "{path}");
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 
+/// What some languages write where there is no date: the first moment there is, which nothing ever happened at.
+pub(super) const UNSET: &str = "0001-01-01T00:00:00Z";
+
 /// The moment as UTC in RFC 3339 with `Z` and as many digits of a second as it needs, none beyond nanoseconds.
 ///
 /// None if `text` is no such date, or one outside the years 1 to 9999. Accepted, in any mixture and with any whitespace
@@ -10,7 +13,7 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, SecondsFormat, TimeDelta,
 /// - `08`, `08:00`, `0800`, `08:00:00`, `080000`; after seconds `.` or `,` and any number of digits; `24:00` ends the day;
 ///   a leap second `:60` counts as the first of the next minute, as Unix time has it
 /// - `Z`, `z`, `UTC`, `GMT`, `+02:00`, `+0200`, `+02` (`-` or U+2212 alike), a space before it or not; none is UTC
-pub(super) fn to_utc(text: &str) -> Option<String> {
+pub fn to_utc(text: &str) -> Option<String> {
     let mut rest = Rest(text.trim());
     let date = rest.date()?;
     let mut since_midnight = TimeDelta::zero();
@@ -24,6 +27,39 @@ pub(super) fn to_utc(text: &str) -> Option<String> {
     let moment: DateTime<Utc> = date.and_time(NaiveTime::MIN).checked_add_signed(since_midnight)?.and_utc();
     (1..=9999).contains(&moment.year()).then(|| moment.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
+
+/// The moment that a number stands for, written like that of [`to_utc`]: seconds since 1970, or milliseconds, microseconds or
+/// nanoseconds, whichever lies within some thousand years of it.
+///
+/// None if `text` is no number in decimal spelling, or a moment outside the years 1 to 9999.
+pub fn from_number(text: &str) -> Option<String> {
+    let plain = if text.contains(['e', 'E']) { format!("{:.9}", text.parse::<f64>().ok()?) } else { text.to_owned() };
+    let (digits, is_negative) = plain.strip_prefix('-').map_or((plain.as_str(), false), |digits| (digits, true));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // Larger than any number that is a moment.
+    if !are_digits(whole) || !are_digits(fraction) || whole.len() > 20 {
+        return None;
+    }
+    let whole: i128 = whole.parse().ok()?;
+    let fraction: i128 = format!("{fraction:0<9.9}").parse().ok()?;
+    let billionths = whole * 1_000_000_000 + fraction;
+    let per_second = UNITS.iter().find(|(below, _)| whole < *below).map(|(_, per_second)| per_second)?;
+    let nanoseconds = i64::try_from(billionths / per_second % 1_000_000_000).ok()?;
+    let seconds = i64::try_from(billionths / per_second / 1_000_000_000).ok()?;
+    let sign = if is_negative { -1 } else { 1 };
+    let since = TimeDelta::try_seconds(sign * seconds)? + TimeDelta::nanoseconds(sign * nanoseconds);
+    let moment = DateTime::UNIX_EPOCH.checked_add_signed(since)?;
+    (1..=9999).contains(&moment.year()).then(|| moment.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
+/// Below which number how many units a second has: seconds up to the year 5138, milliseconds from 1973 on, and so on.
+const UNITS: [(i128, i128); 4] = [
+    (100_000_000_000, 1),
+    (100_000_000_000_000, 1_000),
+    (100_000_000_000_000_000, 1_000_000),
+    (100_000_000_000_000_000_000, 1_000_000_000),
+];
 
 /// What is still to be read.
 struct Rest<'a>(&'a str);
@@ -222,6 +258,47 @@ mod tests {
         }
     }
 
+    #[test]
+    fn numbers_are_seconds_or_parts_of_them() {
+        for (text, want) in [
+            ("1769846400", "2026-01-31T08:00:00Z"),
+            ("1769846400.25", "2026-01-31T08:00:00.250Z"),
+            ("1769846400.1234567899", "2026-01-31T08:00:00.123456789Z"),
+            ("1769846400123", "2026-01-31T08:00:00.123Z"),
+            ("1769846400123.5", "2026-01-31T08:00:00.123500Z"),
+            ("1769846400123456", "2026-01-31T08:00:00.123456Z"),
+            ("1769846400123456789", "2026-01-31T08:00:00.123456789Z"),
+            ("1.7698464e9", "2026-01-31T08:00:00Z"),
+            ("0", "1970-01-01T00:00:00Z"),
+            ("-1", "1969-12-31T23:59:59Z"),
+            ("-0.5", "1969-12-31T23:59:59.500Z"),
+        ] {
+            assert_eq!(from_number(text).as_deref(), Some(want), "{text}");
+        }
+        let long = "9".repeat(1_000);
+        for text in [
+            "",
+            "-",
+            ".",
+            "1.",
+            ".5",
+            "1e400",
+            "1e30",
+            "-1e300",
+            "NaN",
+            "inf",
+            "+1",
+            "1_0",
+            " 1",
+            "0x10",
+            "99999999999999999999999",
+            "-99999999999",
+            &long,
+        ] {
+            assert_eq!(from_number(text), None, "{text}");
+        }
+    }
+
     prop_compose! {
         fn moments()(seconds in -62_135_510_400_i64..253_402_214_400, nanoseconds in prop_oneof![Just(0), 0..1_000_000_000_u32]) -> NaiveDateTime {
             DateTime::from_timestamp(seconds, nanoseconds).unwrap().naive_utc()
@@ -237,6 +314,24 @@ mod tests {
         }
 
         #[test]
+        fn a_moment_in_any_unit_is_the_moment(seconds in -9_999_999_999_i64..99_999_999_999, fraction in 0..1_000_000_000_u32) {
+            let moment = DateTime::from_timestamp(seconds, fraction).unwrap();
+            prop_assume!(moment.year() <= 9999);
+            let want = Some(moment.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+            if seconds >= 0 {
+                prop_assert_eq!(&from_number(&format!("{seconds}.{fraction:09}")), &want);
+                // Before 1973, milliseconds look like seconds.
+                if seconds > 100_000_000 {
+                    let nanoseconds = i128::from(seconds) * 1_000_000_000 + i128::from(fraction);
+                    prop_assert_eq!(&from_number(&nanoseconds.to_string()), &want);
+                    prop_assert_eq!(&from_number(&format!("{}.{:06}", nanoseconds / 1_000_000, nanoseconds % 1_000_000)), &want);
+                }
+            }
+            let whole = DateTime::from_timestamp(seconds, 0).unwrap().to_rfc3339_opts(SecondsFormat::AutoSi, true);
+            prop_assert_eq!(from_number(&seconds.to_string()), Some(whole));
+        }
+
+        #[test]
         fn the_result_is_its_own_result(text in "[0-9]{4}-?[0-9]{2}-?[0-9]{2}([Tt ][0-9:]{2,8}([.,][0-9]{1,12})?( ?([Zz]|UTC|[+-][0-9:]{2,5}))?)?") {
             if let Some(utc) = to_utc(&text) {
                 prop_assert_eq!(DateTime::parse_from_rfc3339(&utc).unwrap().with_timezone(&Utc).to_rfc3339_opts(SecondsFormat::AutoSi, true), utc.clone());
@@ -247,6 +342,7 @@ mod tests {
         #[test]
         fn arbitrary_text_does_no_harm(text in "\\PC{0,40}") {
             let _ = to_utc(&text);
+            let _ = from_number(&text);
         }
     }
 }

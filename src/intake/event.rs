@@ -13,7 +13,7 @@ use crate::incident::{Draft, Label};
 const DEFAULT_NAME: &str = "Generic webhook triggered incident";
 
 /// Characters of a name or type that are kept: a headline, not a place for a payload; both are shown in lists and searched.
-const MAX_LABEL_CHARS: usize = 1_024;
+pub(super) const MAX_LABEL_CHARS: usize = 1_024;
 
 /// Bytes from which on a copy costs more than to know where the original is.
 const LONG_LABEL: usize = 64;
@@ -21,8 +21,8 @@ const LONG_LABEL: usize = 64;
 /// Characters of the longest date worth reading: any ISO 8601 spelling with a very long fraction.
 const MAX_DATE_CHARS: usize = 128;
 
-const NAME_CUT: &str = "name was longer than 1,024 characters and was cut there";
-const KIND_CUT: &str = "type was longer than 1,024 characters and was cut there";
+pub(super) const NAME_CUT: &str = "name was longer than 1,024 characters and was cut there";
+pub(super) const KIND_CUT: &str = "type was longer than 1,024 characters and was cut there";
 const OCCURRED_UNREADABLE: &str = "occurred is not an ISO 8601 date; the time of arrival was used";
 
 /// The members of an event's object that mean something to the gateway, as spelled. Of equal names the last one counts, as
@@ -78,11 +78,28 @@ impl<'a> Event<'a> {
         let mut warnings = Vec::new();
         let raw = self.raw(json)?;
         let key = duplication_key(&raw, context);
-        let name = label(json, self.name, NAME_CUT, &mut warnings).unwrap_or_else(|| DEFAULT_NAME.into());
-        let kind = label(json, self.kind, KIND_CUT, &mut warnings);
-        let kind = kind.or_else(|| context.rules.incident_type.clone().map(Label::from));
+        let name = self.name(json, &mut warnings);
+        let kind = self.kind(json, context, &mut warnings);
         let occurred = self.occurred(&mut warnings);
-        Ok(Draft { name, kind, occurred, raw, key, warnings })
+        Ok(Draft { name, kind, occurred, raw, key, fields: Vec::new(), warnings })
+    }
+
+    pub(super) fn name(&self, json: &Bytes, warnings: &mut Vec<Cow<'static, str>>) -> Label {
+        label(json, self.name, NAME_CUT, warnings).unwrap_or_else(|| DEFAULT_NAME.into())
+    }
+
+    pub(super) fn kind(&self, json: &Bytes, context: &Context<'_>, warnings: &mut Vec<Cow<'static, str>>) -> Option<Label> {
+        label(json, self.kind, KIND_CUT, warnings).or_else(|| context.rules.incident_type.clone().map(Label::from))
+    }
+
+    /// The event as spelled.
+    pub(super) fn whole(&self) -> &'a [u8] {
+        self.whole
+    }
+
+    /// All of the event but the sender's `headers`; `json` is the text that holds it.
+    pub(super) fn kept(&self, json: &Bytes) -> Result<Bytes, IntakeError> {
+        kept(json.slice_ref(self.whole), self.has_headers)
     }
 
     /// What is kept of the event: `rawJson`, else `raw_json`, else all of it; what is empty counts as absent.
@@ -98,10 +115,10 @@ impl<'a> Event<'a> {
                 return Ok(object);
             }
         }
-        kept(json.slice_ref(self.whole), self.has_headers)
+        self.kept(json)
     }
 
-    fn occurred(&self, warnings: &mut Vec<Cow<'static, str>>) -> Option<String> {
+    pub(super) fn occurred(&self, warnings: &mut Vec<Cow<'static, str>>) -> Option<String> {
         let value = self.occurred.filter(|value| *value != b"null")?;
         let moment = match Text::of(value).map(|text| text.decode(MAX_DATE_CHARS)) {
             Some((text, false)) if text.trim().is_empty() => return None,
@@ -111,7 +128,7 @@ impl<'a> Event<'a> {
         if moment.is_none() {
             warnings.push(OCCURRED_UNREADABLE.into());
         }
-        moment
+        moment.filter(|moment| moment != dates::UNSET)
     }
 }
 

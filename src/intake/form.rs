@@ -2,15 +2,13 @@
 //!
 //! GitHub and Slack put their JSON into the field `payload`; Google Apps Script and `curl -d` call JSON a form.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{IntakeError, json};
-
-/// The field whose JSON is the body.
-const PAYLOAD: &[u8] = b"payload";
+use super::IntakeError;
+use super::escapes::hex_pair;
+use super::fields::{self, Value};
 
 /// Real forms have tens of fields. Each costs memory far beyond its two bytes, so there is a bound.
 const MAX_FIELDS: usize = 10_000;
@@ -36,29 +34,24 @@ pub(super) fn to_json(bytes: Bytes, max: usize) -> Result<Bytes, IntakeError> {
         return Err(IntakeError::malformed("the body is empty"));
     }
     let form = Form::decode(bytes)?;
-    let payloads = form.fields.iter().filter(|field| form.text[field.name.clone()] == *PAYLOAD);
-    match payloads.map(|field| field.value.clone()).find(|value| json::is_container(&form.text[value.clone()])) {
-        Some(payload) => Ok(Bytes::from(form.text).slice(payload)),
-        None => form.object(max),
+    let fields = form.fields();
+    match fields::payload(&fields) {
+        Some(payload) => Ok(form.text.slice_ref(payload)),
+        None => fields::to_object(&fields, max),
     }
 }
 
 /// Whether the first thing, after a byte order mark and white space, opens an object or an array. Forms escape both.
-fn begins_like_json(bytes: &[u8]) -> bool {
+pub(super) fn begins_like_json(bytes: &[u8]) -> bool {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 /// A form with its escapes decoded.
 struct Form {
-    text: Vec<u8>,
-    fields: Vec<Field>,
-}
-
-/// Where a field stands in the text.
-struct Field {
-    name: Range<usize>,
-    value: Range<usize>,
+    text: Bytes,
+    /// Where names and values stand in the text.
+    fields: Vec<(Range<usize>, Range<usize>)>,
 }
 
 impl Form {
@@ -77,45 +70,20 @@ impl Form {
                 let name = decode_in_place(&mut text, from..equals, to);
                 let value = decode_in_place(&mut text, end.min(equals + 1)..end, name.end);
                 to = value.end;
-                fields.push(Field { name, value });
+                fields.push((name, value));
             }
             from = end + 1;
         }
-        if fields.is_empty() { Err(IntakeError::malformed("a form without fields")) } else { Ok(Self { text, fields }) }
+        if fields.is_empty() { Err(IntakeError::malformed("a form without fields")) } else { Ok(Self { text: text.into(), fields }) }
     }
 
-    fn object(&self, max: usize) -> Result<Bytes, IntakeError> {
-        // Measured first: escapes can make six bytes of one. Around a name and a value stand at most eight more: "":[""],
-        let length_of = |field: &Field| quoted_len(&self.text[field.name.clone()]) + quoted_len(&self.text[field.value.clone()]) + 8;
-        let length = self.fields.iter().map(length_of).sum::<usize>() + 1;
-        if length > max {
-            return Err(IntakeError::TooLarge);
-        }
-        let mut object = String::with_capacity(length);
-        write_object(&mut object, &self.groups());
-        Ok(object.into())
+    fn fields(&self) -> Vec<fields::Field<'_>> {
+        let field = |(name, value): &(Range<usize>, Range<usize>)| fields::Field {
+            name: self.text[name.clone()].into(),
+            value: Value::Text(&self.text[value.clone()]),
+        };
+        self.fields.iter().map(field).collect()
     }
-
-    /// The fields' values by name.
-    fn groups(&self) -> Vec<Group<'_>> {
-        let mut groups: Vec<Group<'_>> = Vec::new();
-        let mut positions = HashMap::new();
-        for field in &self.fields {
-            let name = &self.text[field.name.clone()];
-            let position = *positions.entry(name).or_insert(groups.len());
-            if position == groups.len() {
-                groups.push(Group { name, values: Vec::new() });
-            }
-            groups[position].values.push(&self.text[field.value.clone()]);
-        }
-        groups
-    }
-}
-
-/// The values of one name.
-struct Group<'a> {
-    name: &'a [u8],
-    values: Vec<&'a [u8]>,
 }
 
 /// Moves `source` to `to`, which is not behind it, while decoding it; returns where it stands then.
@@ -134,54 +102,12 @@ fn decode_in_place(text: &mut [u8], source: Range<usize>, to: usize) -> Range<us
     to..end
 }
 
-fn hex_pair(digits: &[u8]) -> Option<u8> {
-    let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
-    Some((digit(0)? << 4 | digit(1)?) as u8)
-}
-
-fn write_object(out: &mut String, groups: &[Group<'_>]) {
-    for (position, group) in groups.iter().enumerate() {
-        out.push(if position == 0 { '{' } else { ',' });
-        write_string(out, group.name);
-        out.push(':');
-        match group.values[..] {
-            [value] => write_string(out, value),
-            _ => write_array(out, &group.values),
-        }
-    }
-    out.push('}');
-}
-
-fn write_array(out: &mut String, values: &[&[u8]]) {
-    for (position, value) in values.iter().enumerate() {
-        out.push(if position == 0 { '[' } else { ',' });
-        write_string(out, value);
-    }
-    out.push(']');
-}
-
-fn write_string(out: &mut String, text: &[u8]) {
-    out.push('"');
-    for part in lossy(text) {
-        json::quote(out, part);
-    }
-    out.push('"');
-}
-
-fn quoted_len(text: &[u8]) -> usize {
-    lossy(text).map(json::quoted_len).sum()
-}
-
-/// The text with U+FFFD in place of what is not UTF-8, in parts, so that no copy is made.
-fn lossy(text: &[u8]) -> impl Iterator<Item = &str> {
-    text.utf8_chunks().flat_map(|chunk| [chunk.valid(), if chunk.invalid().is_empty() { "" } else { "\u{FFFD}" }])
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
+    use super::super::json;
     use super::*;
 
     fn json_of(form: &str) -> String {

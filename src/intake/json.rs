@@ -10,8 +10,8 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub(super) use fault::Fault;
 use fault::Problem;
+pub(super) use fault::{Fault, Place};
 pub(super) use text::{Piece, Text, quote, quoted_len};
 
 /// How many objects and arrays may be open at once, the outermost included (the contract's bound; it also fits one `u64`).
@@ -65,11 +65,14 @@ impl<'a> Scanner<'a> {
 
     /// Reads `open`, an opening bracket.
     pub(super) fn begin(&mut self, open: u8) -> Result<(), Fault> {
-        if self.peek() != Some(open) {
-            return Err(self.expected(if open == b'{' { "an object" } else { "an array" }));
-        }
-        self.at += 1;
-        Ok(())
+        if self.skip(open) { Ok(()) } else { Err(self.expected(if open == b'{' { "an object" } else { "an array" })) }
+    }
+
+    /// Reads `byte`, if it is the next one.
+    pub(super) fn skip(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
     }
 
     /// Whether a container has another item: reads the comma before it, or the container's `close`.
@@ -156,11 +159,7 @@ impl<'a> Scanner<'a> {
         }
         let name = self.string()?;
         self.space();
-        if self.peek() != Some(b':') {
-            return Err(self.expected("':'"));
-        }
-        self.at += 1;
-        Ok(name)
+        if self.skip(b':') { Ok(name) } else { Err(self.expected("':'")) }
     }
 
     fn scalar(&mut self) -> Result<(), Fault> {
@@ -183,16 +182,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn number(&mut self) -> Result<(), Fault> {
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        if self.peek() == Some(b'0') {
-            self.at += 1;
-        } else {
+        self.skip(b'-');
+        if !self.skip(b'0') {
             self.digits()?;
         }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
+        if self.skip(b'.') {
             self.digits()?;
         }
         if let Some(b'e' | b'E') = self.peek() {

@@ -42,7 +42,7 @@ impl fmt::Display for KeyPath {
 /// The path is part of the key, so that equal values of different things differ. A number and a string that spell the same
 /// are the same value.
 pub(super) fn duplication_key(raw: &[u8], context: &Context<'_>) -> Option<DuplicationKey> {
-    let Context { rules, headers, secret_header } = *context;
+    let Context { rules, headers, secret_header, .. } = *context;
     rules.duplication_key.iter().find_map(|KeyPath(path)| {
         let mut hash = Sha256::new();
         hash.update(path);
@@ -77,7 +77,8 @@ fn identifies(value: &&[u8]) -> bool {
     *value != b"null" && *value != b"\"\""
 }
 
-fn step<'a>(value: &'a [u8], segment: &str) -> Option<&'a [u8]> {
+/// The value one segment of a path further in.
+pub(super) fn step<'a>(value: &'a [u8], segment: &str) -> Option<&'a [u8]> {
     if value.starts_with(b"[") {
         return json::elements(value).nth(segment.parse().ok()?);
     }
@@ -102,7 +103,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::super::Rules;
+    use super::super::{Accept, Rules};
     use super::*;
 
     fn key(paths: &[&str], raw: &str) -> Option<DuplicationKey> {
@@ -111,9 +112,18 @@ mod tests {
             headers.append(HeaderName::from_static(name), value.parse().unwrap());
         }
         let duplication_key = paths.iter().map(|path| path.parse().unwrap()).collect();
-        let rules = Rules { incident_type: None, duplication_key, max_incidents: 1, max_body: 1 };
+        let rules = Rules {
+            incident_type: None,
+            duplication_key,
+            max_incidents: 1,
+            max_body: 1,
+            accept: Accept::Json,
+            unwrap: Vec::new(),
+            cloudevents: false,
+            mapping: None,
+        };
         let secret_header = Some(&HeaderName::from_static("x-key"));
-        super::duplication_key(raw.as_bytes(), &Context { rules: &rules, headers: &headers, secret_header })
+        super::duplication_key(raw.as_bytes(), &Context { rules: &rules, headers: &headers, secret_header, query: None })
     }
 
     fn expected(path: &str, value: &str) -> Option<DuplicationKey> {

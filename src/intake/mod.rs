@@ -1,20 +1,33 @@
 //! From the bytes of a body to drafts of incidents.
 //!
 //! ```text
-//! encoding (gzip) ─ form (or JSON as it is) ─ json (grammar, slices) ─ event (names, dates, raw) ─ key ─▶ Draft
+//! encoding (gzip) ─ shape (whatever it is → JSON) ─ json (grammar, slices) ─ event (names, dates, raw) ─ key ─▶ Draft
 //! ```
 //!
-//! What was sent is kept to the byte: a draft's `raw` is a slice of the body it came in. Nothing is built of a body but the
-//! drafts themselves, so that intake costs at most one more copy of it, whatever a sender makes up.
+//! What was sent as JSON is kept to the byte: a draft's `raw` is a slice of the body it came in. Nothing is built of such a
+//! body but the drafts themselves. Other shapes become JSON first, within the limit of bodies; what each may cost is in
+//! docs/http.md.
 
-mod dates;
+mod accept;
+mod cloudevents;
+mod content;
+pub mod dates;
 mod encoding;
 mod error;
+mod escapes;
 mod event;
+mod fields;
 mod form;
 mod headers;
 mod json;
 mod key;
+mod lines;
+mod mapped;
+mod multipart;
+mod shape;
+mod unwrap;
+mod writer;
+mod xml;
 
 #[cfg(test)]
 mod tests;
@@ -24,12 +37,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName};
 
+pub use self::accept::Accept;
 pub use self::error::IntakeError;
 use self::event::Event;
 pub use self::headers::headers_json;
 use self::json::{Fault, Scanner};
 pub use self::key::{InvalidKeyPath, KeyPath};
+pub use self::unwrap::{InvalidUnwrap, Unwrap};
 use crate::incident::Draft;
+use crate::mapping::{Failure, Mapping};
 
 /// The member of an incident's `rawJson` that holds the request's headers.
 const HEADERS: &str = "headers";
@@ -45,21 +61,44 @@ pub struct Rules {
     pub max_incidents: usize,
     /// Bytes, also after unpacking.
     pub max_body: usize,
+    /// What is understood besides JSON and forms.
+    pub accept: Accept,
+    /// Strings whose JSON takes their place, in this order.
+    pub unwrap: Vec<Unwrap>,
+    /// Whether headers that begin with `ce-` make an event of the body (CloudEvents, HTTP binding, binary mode).
+    pub cloudevents: bool,
+    /// The operator's own filters, where there are any.
+    pub mapping: Option<Arc<Mapping>>,
 }
 
 /// A request, as far as incidents depend on it.
 #[derive(Debug)]
 pub struct Body<'a> {
+    /// What stood behind the `?` of the request, undecoded.
+    pub query: Option<&'a str>,
     /// The `Content-Type`, if any.
     pub content_type: Option<&'a str>,
     /// The `Content-Encoding`, if any; several lines of it joined with commas.
     pub content_encoding: Option<&'a str>,
     /// As received. Drafts share them; a form or a packed body is rewritten in place where this is the only handle.
     pub bytes: Bytes,
-    /// For key paths that begin with `headers`.
+    /// For key paths that begin with `headers`, and for filters.
     pub headers: &'a HeaderMap,
     /// The header that is the instance's password: no key is made of it.
     pub secret_header: Option<&'a HeaderName>,
+}
+
+/// What a body holds.
+#[derive(Debug)]
+pub struct Intake {
+    /// What is to be stored, in the order sent.
+    pub drafts: Vec<Draft>,
+    /// Events that the operator's filters leave out.
+    pub dropped: usize,
+    /// How often a filter failed.
+    pub failed: usize,
+    /// The first of these failures.
+    pub failures: Vec<Failure>,
 }
 
 /// What every event of a request is read with.
@@ -67,60 +106,84 @@ struct Context<'a> {
     rules: &'a Rules,
     headers: &'a HeaderMap,
     secret_header: Option<&'a HeaderName>,
+    query: Option<&'a str>,
 }
 
-/// The incidents that a body holds, in the order sent: one of an object, one of each element of an array.
+/// The incidents that a body holds, in the order sent: one of an object, one of each element of an array, unless a map says
+/// otherwise.
 ///
 /// # Errors
 /// If anything in the body is wrong, for the body as a whole.
-pub fn read(body: Body<'_>, rules: &Rules) -> Result<Vec<Draft>, IntakeError> {
-    let context = Context { rules, headers: body.headers, secret_header: body.secret_header };
+pub fn read(body: Body<'_>, rules: &Rules) -> Result<Intake, IntakeError> {
+    let context = Context { rules, headers: body.headers, secret_header: body.secret_header, query: body.query };
     let bytes = encoding::unpack(body.bytes, body.content_encoding, rules.max_body)?;
-    let json = if form::is_form(body.content_type) { form::to_json(bytes, rules.max_body)? } else { bytes };
-    drafts(&json, &context)
+    let shaped = shape::to_json(bytes, body.content_type, &context)?;
+    let mut intake = match &rules.mapping {
+        Some(mapping) => mapped::read(&shaped.json, mapping, &context)?,
+        None => as_sent(&shaped.json, &context)?,
+    };
+    if let Some(first) = intake.drafts.first_mut() {
+        first.warnings.extend(shaped.warnings);
+    }
+    Ok(intake)
 }
 
-fn drafts(json: &Bytes, context: &Context<'_>) -> Result<Vec<Draft>, IntakeError> {
+/// Without a map.
+fn as_sent(json: &Bytes, context: &Context<'_>) -> Result<Intake, IntakeError> {
+    let mut drafts = Vec::new();
+    each_event(json, context, |event, expected| {
+        if drafts.is_empty() {
+            drafts.reserve_exact(expected);
+        }
+        drafts.push(event.draft(json, context)?);
+        Ok(())
+    })?;
+    Ok(Intake { drafts, dropped: 0, failed: 0, failures: Vec::new() })
+}
+
+/// Hands on the object that a body is, or each element of the array that it is, each with how many there may be from there on.
+fn each_event<'a>(
+    json: &'a Bytes,
+    context: &Context<'_>,
+    mut take: impl FnMut(Event<'a>, usize) -> Result<(), IntakeError>,
+) -> Result<(), IntakeError> {
     let malformed = |fault: Fault| IntakeError::malformed(fault.describe(json));
     let mut scanner = Scanner::new(json).map_err(malformed)?;
-    let drafts = match scanner.peek() {
-        Some(b'{') => vec![draft(&mut scanner, 0, json, context)?],
-        Some(b'[') => drafts_of_array(&mut scanner, json, context)?,
+    match scanner.peek() {
+        Some(b'{') => take(Event::scan(&mut scanner, 0).map_err(malformed)?, 1)?,
+        Some(b'[') => each_element(&mut scanner, json, context, take)?,
         Some(_) => return Err(malformed(scanner.expected("an object or an array"))),
         None => return Err(IntakeError::malformed("the body is empty")),
-    };
-    scanner.end().map_err(malformed)?;
-    Ok(drafts)
+    }
+    scanner.end().map_err(malformed)
 }
 
-fn drafts_of_array<'a>(scanner: &mut Scanner<'a>, json: &'a Bytes, context: &Context<'_>) -> Result<Vec<Draft>, IntakeError> {
+fn each_element<'a>(
+    scanner: &mut Scanner<'a>,
+    json: &'a Bytes,
+    context: &Context<'_>,
+    mut take: impl FnMut(Event<'a>, usize) -> Result<(), IntakeError>,
+) -> Result<(), IntakeError> {
     let malformed = |fault: Fault| IntakeError::malformed(fault.describe(json));
     let after = |count: usize| format!("after {}", element(count - 1));
     let max = context.rules.max_incidents;
-    let mut drafts = Vec::new();
+    let mut count = 0;
     scanner.begin(b'[').map_err(malformed)?;
-    while scanner.next_item(drafts.is_empty(), b']').map_err(|fault| malformed(fault).at(|| after(drafts.len())))? {
-        if drafts.len() == max {
+    while scanner.next_item(count == 0, b']').map_err(|fault| malformed(fault).at(|| after(count)))? {
+        if count == max {
             return Err(IntakeError::TooManyIncidents { max });
         }
         let before = scanner.rest().len();
-        let draft = draft(scanner, 1, json, context).map_err(|error| error.at(|| element(drafts.len())))?;
-        if drafts.is_empty() {
-            // As if all were as long as the first: room that is not filled costs nothing, a list that moves is there twice.
-            let (length, left) = (before - scanner.rest().len(), scanner.rest().len());
-            drafts.reserve_exact((1 + left / length.max(1)).min(max));
-        }
-        drafts.push(draft);
+        let event = Event::scan(scanner, 1).map_err(malformed);
+        // As if all were as long as this one: room that is not filled costs nothing, a list that moves is there twice.
+        let (length, left) = (before - scanner.rest().len(), scanner.rest().len());
+        let expected = (1 + left / length.max(1)).min(max);
+        event.and_then(|event| take(event, expected)).map_err(|error| error.at(|| element(count)))?;
+        count += 1;
     }
-    Ok(drafts)
+    Ok(())
 }
 
 fn element(index: usize) -> String {
     format!("element {index} (counted from 0)")
-}
-
-/// Reads the object that comes next, `outer` containers being open around it.
-fn draft<'a>(scanner: &mut Scanner<'a>, outer: usize, json: &'a Bytes, context: &Context<'_>) -> Result<Draft, IntakeError> {
-    let event = Event::scan(scanner, outer).map_err(|fault| IntakeError::malformed(fault.describe(json)))?;
-    event.draft(json, context)
 }

@@ -14,13 +14,18 @@ fn rules() -> Rules {
         duplication_key: vec!["id".parse().unwrap()],
         max_incidents: 100,
         max_body: 100_000,
+        accept: Accept::Json,
+        unwrap: Vec::new(),
+        cloudevents: false,
+        mapping: None,
     }
 }
 
 fn read_as(content_type: Option<&str>, body: impl AsRef<[u8]>) -> Result<Vec<Draft>, IntakeError> {
     let bytes = Bytes::copy_from_slice(body.as_ref());
     let headers = HeaderMap::new();
-    super::read(Body { content_type, content_encoding: None, bytes, headers: &headers, secret_header: None }, &rules())
+    super::read(Body { content_type, content_encoding: None, bytes, query: None, headers: &headers, secret_header: None }, &rules())
+        .map(|intake| intake.drafts)
 }
 
 fn read(body: impl AsRef<[u8]>) -> Result<Vec<Draft>, IntakeError> {
@@ -72,8 +77,8 @@ fn gzip_is_unpacked_before_anything_else() {
     encoder.write_all(br#"{"a":1}"#).unwrap();
     let headers = HeaderMap::new();
     let bytes = encoder.finish().unwrap().into();
-    let body = Body { content_type: None, content_encoding: Some("gzip"), bytes, headers: &headers, secret_header: None };
-    assert_eq!(super::read(body, &rules()).unwrap()[0].raw, r#"{"a":1}"#);
+    let body = Body { content_type: None, content_encoding: Some("gzip"), bytes, query: None, headers: &headers, secret_header: None };
+    assert_eq!(super::read(body, &rules()).unwrap().drafts[0].raw, r#"{"a":1}"#);
 }
 
 #[test]
@@ -132,10 +137,11 @@ fn what_was_sent_is_kept_to_the_byte_and_shared() {
     );
     let headers = HeaderMap::new();
     let drafts = super::read(
-        Body { content_type: None, content_encoding: None, bytes: body.clone(), headers: &headers, secret_header: None },
+        Body { content_type: None, content_encoding: None, bytes: body.clone(), query: None, headers: &headers, secret_header: None },
         &rules(),
     )
-    .unwrap();
+    .unwrap()
+    .drafts;
     for (draft, range) in drafts.iter().zip([1..86, 98..105]) {
         assert_eq!(draft.raw, body.slice(range));
         assert!(body.as_ptr_range().contains(&draft.raw.as_ptr()), "a slice of the body, not a copy");
@@ -154,9 +160,15 @@ fn names_and_types_are_the_senders_where_they_say_something() {
     assert_eq!(one(r#"{"name":"a","name":"b"}"#).name, "b");
     assert_eq!(one(r#"{"name":"outer","rawJson":{"name":"inner"}}"#).name, "outer");
     let headers = HeaderMap::new();
-    let body =
-        Body { content_type: None, content_encoding: None, bytes: Bytes::from_static(b"{}"), headers: &headers, secret_header: None };
-    assert_eq!(super::read(body, &Rules { incident_type: None, ..rules() }).unwrap()[0].kind, None);
+    let body = Body {
+        content_type: None,
+        content_encoding: None,
+        bytes: Bytes::from_static(b"{}"),
+        query: None,
+        headers: &headers,
+        secret_header: None,
+    };
+    assert_eq!(super::read(body, &Rules { incident_type: None, ..rules() }).unwrap().drafts[0].kind, None);
 }
 
 #[test]

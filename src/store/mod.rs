@@ -69,6 +69,8 @@ pub struct Write {
     pub drafts: Vec<Draft>,
     /// Whether the new incidents are kept as samples.
     pub keep_samples: bool,
+    /// Whose memory of duplication keys counts and is added to: the instance's own, or another's that it shares.
+    pub duplicates_of: Arc<str>,
     /// For how long after the first event with a key another one is its duplicate.
     pub duplication_window: Duration,
     /// Where to count what was stored.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::sqlite::{Clock, Database};
 use super::{Filter, Options, Order, Outcome, Reader, Receipt, Write};
-use crate::incident::{Draft, Incident, IncidentId, Timestamp};
+use crate::incident::{Draft, Field, Incident, IncidentId, Timestamp};
 use crate::metrics::Metrics;
 
 /// Any moment.
@@ -90,7 +90,21 @@ pub(super) fn read_all(reader: &Reader, filter: &Filter) -> Vec<Incident> {
 }
 
 pub(super) fn draft(raw: &str) -> Draft {
-    Draft { name: "n".into(), kind: None, occurred: None, raw: Bytes::copy_from_slice(raw.as_bytes()), key: None, warnings: Vec::new() }
+    Draft {
+        name: "n".into(),
+        kind: None,
+        occurred: None,
+        raw: Bytes::copy_from_slice(raw.as_bytes()),
+        key: None,
+        fields: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// A draft with own fields.
+pub(super) fn with_fields(fields: &[(&str, &str)]) -> Draft {
+    let field = |(name, value): &(&str, &str)| Field { name: (*name).into(), value: (*value).into() };
+    Draft { fields: fields.iter().map(field).collect(), ..draft("{}") }
 }
 
 /// A draft with a duplication key.
@@ -106,6 +120,7 @@ pub(super) fn write(drafts: Vec<Draft>) -> Write {
         headers: r#"{"host":"h"}"#.into(),
         drafts,
         keep_samples: false,
+        duplicates_of: "a".into(),
         duplication_window: Duration::from_millis(DAY as u64),
     }
 }

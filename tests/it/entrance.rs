@@ -173,7 +173,8 @@ fn other_methods_and_paths_are_told_what_would_work() {
             assert_eq!(answer.header("allow"), Some("GET, HEAD, POST"));
         }
     }
-    for path in ["/", "/instance/execute/", "/instance/execute", "/instance/execute/in/more", "/instance/execute/in%20", "/favicon.ico"] {
+    for path in ["/", "/instance/execute/", "/instance/execute", "/instance/execute/in/and/more", "/instance/execute/in%20", "/favicon.ico"]
+    {
         assert_eq!(running.request("POST", path, &[ALICE], b"{}").status, 404, "{path}");
     }
 }

@@ -247,7 +247,7 @@ fn no_answer_of_any_kind_may_be_taken_for_something_else() {
         (400, "POST", "in", &[ALICE, json], b"<script>"),
         (401, "POST", "in", &[], b"{}"),
         (401, "POST", "nobody", &[json], b"{}"),
-        (404, "POST", "a/b", &[], b"{}"),
+        (404, "POST", "a/b/c", &[], b"{}"),
         (405, "PUT", "in", &[ALICE], b"{}"),
         (413, "POST", "in", &[ALICE], &long),
         (413, "POST", "in", &[ALICE], b"[{},{}]"),

@@ -18,10 +18,11 @@ use tempfile::TempDir;
 
 use super::server::Limits;
 use super::{Admin, Gateway, InstanceInfo, Options};
-use crate::incident::{Draft, IncidentId, Timestamp};
+use crate::incident::{Draft, Field, IncidentId, Timestamp};
 use crate::metrics::Metrics;
 use crate::rejections::{Rejection, Rejections};
 use crate::secret::Secret;
+use crate::senders::handshake::Pending;
 use crate::store::{self, Outcome, Store};
 
 const TOKEN: &str = "a token of the tests";
@@ -37,6 +38,9 @@ impl Gateway for FakeGateway {
             name: name.to_owned(),
             urls: vec![format!("http://127.0.0.1:1/instance/execute/{name}")],
             auth: "basic",
+            sender: Some("aws-sns".to_owned()),
+            signature: true,
+            path_token: false,
             incident_type: None,
             store_samples: true,
             duplication_key: vec!["incidentId".to_owned()],
@@ -47,8 +51,17 @@ impl Gateway for FakeGateway {
             last_refusal: None,
             password_last_used: Some(Timestamp(2).to_string()),
             password_next_last_used: None,
+            pending: None,
         };
-        vec![instance("a"), instance("b")]
+        let waiting = Pending {
+            handshake: "sns",
+            received: Timestamp(3).to_string(),
+            topic_arn: Some("arn:aws:sns:eu-west-1:1:t".to_owned()),
+            subscribe_url: Some("https://sns.eu-west-1.amazonaws.com/".to_owned()),
+            callback_id: None,
+            verification_key: None,
+        };
+        vec![instance("a"), InstanceInfo { pending: Some(waiting), ..instance("b") }]
     }
 
     fn rejections(&self, instance: &str) -> Option<Vec<Rejection>> {
@@ -113,6 +126,7 @@ impl Bench {
             headers: r#"{"host":"h"}"#.to_owned(),
             drafts,
             keep_samples: true,
+            duplicates_of: instance.into(),
             duplication_window: Duration::from_secs(60),
             tally: Arc::default(),
         };
@@ -161,7 +175,15 @@ impl Bench {
 }
 
 fn draft(raw: &str) -> Draft {
-    Draft { name: "n".into(), kind: None, occurred: None, raw: Bytes::copy_from_slice(raw.as_bytes()), key: None, warnings: Vec::new() }
+    Draft {
+        name: "n".into(),
+        kind: None,
+        occurred: None,
+        raw: Bytes::copy_from_slice(raw.as_bytes()),
+        key: None,
+        fields: Vec::new(),
+        warnings: Vec::new(),
+    }
 }
 
 fn rejection() -> Rejection {

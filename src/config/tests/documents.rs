@@ -22,15 +22,22 @@ fn keys_in(text: &str) -> BTreeSet<String> {
     let document: toml::Table = text.parse().unwrap();
     let mut keys = BTreeSet::new();
     for (name, value) in &document {
-        let (tables, name) = match value {
-            toml::Value::Array(tables) => (tables.clone(), format!("[[{name}]]")),
-            table => (vec![table.clone()], format!("[{name}]")),
-        };
-        for table in tables {
-            keys.extend(table.as_table().unwrap().keys().map(|key| format!("{name} {key}")));
+        match value {
+            toml::Value::Array(tables) => tables.iter().for_each(|table| collect_keys(&format!("[[{name}]]"), table, &mut keys)),
+            table => collect_keys(&format!("[{name}]"), table, &mut keys),
         }
     }
     keys
+}
+
+fn collect_keys(name: &str, table: &toml::Value, keys: &mut BTreeSet<String>) {
+    for (key, value) in table.as_table().unwrap() {
+        keys.insert(format!("{name} {key}"));
+        let tables = if let toml::Value::Array(tables) = value { tables.as_slice() } else { std::slice::from_ref(value) };
+        if ["signature", "map"].contains(&key.as_str()) {
+            tables.iter().for_each(|table| collect_keys(&format!("[instance.{key}]"), table, keys));
+        }
+    }
 }
 
 fn known_keys() -> BTreeSet<String> {
@@ -41,28 +48,41 @@ fn known_keys() -> BTreeSet<String> {
 fn the_sample_uses_every_key_and_has_no_mistake() {
     let config = good(SAMPLE);
     assert_eq!(keys_in(SAMPLE), known_keys());
-    assert_eq!(config.instances.len(), 3);
+    assert_eq!(config.instances.len(), 7);
     let said = config.warnings.join("\n");
     assert!(config.warnings.len() == 1 && said.contains("allow_unauthenticated"), "{said}");
+    assert_eq!(config.instances[3].sender.signing.signatures.len(), 2);
 }
 
 #[test]
 fn the_template_names_every_key_with_its_default() {
     assert_eq!(keys_in(&all_of_the_template()), known_keys());
     let without_default = [
+        "senders_dir",
+        "sender ",
+        "secrets",
+        "path_token",
+        "verify_token",
+        "keys",
+        "audience",
+        "service_accounts",
+        "shares_duplicates_with",
         "certificate",
         "private_key",
         "client_ca",
         "public_url",
         "retention",
+        "unwrap",
         "incident_type",
         "duplication_key",
         "expect_every",
         "listen = \"0.",
         "allow_from",
     ];
-    let written: Vec<_> =
-        all_of_the_template().lines().filter(|line| !without_default.iter().any(|key| line.starts_with(key))).map(str::to_owned).collect();
+    let all = all_of_the_template();
+    // What follows shows what could be there; without it nothing is signed or mapped.
+    let (all, _) = all.split_once("[instance.signature]").unwrap();
+    let written: Vec<_> = all.lines().filter(|line| !without_default.iter().any(|key| line.starts_with(key))).map(str::to_owned).collect();
     let written = good(&written.join("\n"));
     let absent = good(&quickstart("@PASSWORD@", "@TOKEN@"));
     assert_eq!(format!("{:?}", written.server), format!("{:?}", absent.server));

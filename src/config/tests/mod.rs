@@ -9,6 +9,7 @@ mod files;
 mod mistakes;
 mod rules;
 mod secrets;
+mod senders;
 
 /// Paths in tests are relative to this file, which does not exist.
 const FILE: &str = "/etc/hookgate/hookgate.toml";

@@ -324,3 +324,27 @@ fn nothing_is_compared_with_a_default_that_a_mistake_hides() {
     let text = format!("[admin]\ntoken = \"t\"\nlisten = \"?\"\n{MINIMAL}listen = \"127.0.0.1:8081\"\n");
     assert!(one_mistake(&text).starts_with(":3: admin.listen: "));
 }
+
+#[test]
+fn a_map_is_filters_by_name() {
+    let config = good(&format!("{MINIMAL}[instance.map]\nname = \".a\"\ntype = \".b\"\nfields = {{ x = \".c\" }}\n"));
+    let map = &config.instances[0].map;
+    assert_eq!((map.name.as_deref(), map.kind.as_deref(), map.fields["x"].as_str()), (Some(".a"), Some(".b"), ".c"));
+    assert!(good(MINIMAL).instances[0].map.is_empty());
+    for (map, want) in [
+        ("map = \".a\"", ":5: instance[0].map: must be a table"),
+        ("map.name = 5", ":5: instance[0].map.name: must be a string"),
+        ("map.name = \" \"", ":5: instance[0].map.name: must not be empty"),
+        ("map.nam = \".\"", ":5: instance[0].map.nam: unknown key; did you mean name?"),
+        ("map.fields = \".a\"", ":5: instance[0].map.fields: must be a table"),
+        ("map.fields.x = [\".a\"]", ":5: instance[0].map.fields.x: must be a string"),
+        ("map.fields.\"a b\" = \".a\"", ":5: instance[0].map.fields.\"a b\": is no name for a field"),
+        ("map.drop = \"drop\"", ":5: instance[0].map.drop: there is no function drop at line 1 column 1 of the filter"),
+    ] {
+        let said = one_mistake(&format!("{MINIMAL}{map}\n"));
+        assert!(said.starts_with(want), "{map}: {said}");
+    }
+    // A key that is made by a map has a window, too.
+    let text = format!("{MINIMAL}duplication_window = \"1d\"\nmap.duplication_key = \".a\"\n");
+    assert_eq!(good(&text).warnings, [""; 0]);
+}

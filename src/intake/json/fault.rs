@@ -20,7 +20,7 @@ pub(super) enum Problem {
 
 impl Fault {
     /// Well-formed as far as it was read, but refused for its nesting.
-    pub(super) fn is_too_deep(self) -> bool {
+    pub(in crate::intake) fn is_too_deep(self) -> bool {
         self.problem == Problem::TooDeep
     }
 
@@ -46,13 +46,14 @@ fn found(byte: Option<&u8>) -> String {
 }
 
 /// Line and column, both counted from 1, columns in characters.
-struct Place {
+pub(in crate::intake) struct Place {
     line: usize,
     column: usize,
 }
 
 impl Place {
-    fn of(text: &[u8], at: usize) -> Self {
+    /// Of the byte at `at`.
+    pub(in crate::intake) fn of(text: &[u8], at: usize) -> Self {
         let before = &text[..at];
         let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
         let starts_character = |byte: &&u8| **byte & 0b1100_0000 != 0b1000_0000;

@@ -1,5 +1,7 @@
 //! Strings of JSON: reading their escapes, and writing them.
 
+use std::borrow::Cow;
+
 /// The inside of a string that was scanned, escapes as spelled.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::intake) struct Text<'a> {
@@ -86,15 +88,26 @@ impl<'a> Text<'a> {
     /// A lone surrogate has no UTF-8: it stays an escape, which means the same inside the inner text's strings.
     pub(in crate::intake) fn contents(self) -> Vec<u8> {
         let mut text = Vec::with_capacity(self.raw.len());
+        self.append_to(&mut text);
+        text
+    }
+
+    /// Appends [`Self::contents`].
+    pub(in crate::intake) fn append_to(self, text: &mut Vec<u8>) {
+        let start = text.len();
         for piece in self.pieces() {
             match piece {
                 Piece::Plain(plain) => text.extend_from_slice(plain),
                 Piece::Char(char) => text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
-                Piece::Lone(_) if ends_in_open_escape(&text) => text.extend_from_slice("\u{FFFD}".as_bytes()),
+                Piece::Lone(_) if ends_in_open_escape(&text[start..]) => text.extend_from_slice("\u{FFFD}".as_bytes()),
                 Piece::Lone(half) => text.extend_from_slice(format!("\\u{half:04x}").as_bytes()),
             }
         }
-        text
+    }
+
+    /// [`Self::contents`], copied only where the string is spelled with escapes.
+    pub(in crate::intake) fn bytes(self) -> Cow<'a, [u8]> {
+        if self.has_escapes { self.contents().into() } else { self.raw.into() }
     }
 
     /// The text in runs, nothing allocated.

@@ -12,6 +12,8 @@ pub struct Filter {
     pub instance: Option<String>,
     /// Of this `type`.
     pub kind: Option<String>,
+    /// With these own fields, by name and value.
+    pub fields: Vec<(String, String)>,
     /// Created at this moment or later.
     pub since: Option<Timestamp>,
     /// Created before this moment.
@@ -29,7 +31,8 @@ pub struct Filter {
 /// Everything, newest first, 50 a page.
 impl Default for Filter {
     fn default() -> Self {
-        Self { instance: None, kind: None, since: None, until: None, q: None, order: Order::default(), limit: 50, cursor: None }
+        let (order, fields) = (Order::default(), Vec::new());
+        Self { instance: None, kind: None, fields, since: None, until: None, q: None, order, limit: 50, cursor: None }
     }
 }
 

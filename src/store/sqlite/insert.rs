@@ -7,7 +7,7 @@ use rusqlite::blob::ZeroBlob;
 use rusqlite::{CachedStatement, Connection, MAIN_DB, OptionalExtension, ToSql, params};
 
 use super::checksum::{Content, Place};
-use super::{Marks, samples};
+use super::{Marks, fields, samples};
 use crate::incident::{Draft, DuplicationKey, IncidentId, Seq, Timestamp};
 use crate::store::{Outcome, Receipt, Write};
 
@@ -35,10 +35,14 @@ pub(in crate::store) struct Prepared {
 impl Prepared {
     pub(in crate::store) fn new(write: Arc<Write>) -> Self {
         let request = Content::of_request(&write.instance, &write.headers);
-        let content =
-            |draft: &Draft| request.clone().of_incident(draft.kind.as_deref(), draft.occurred.as_deref(), &draft.name, &draft.raw);
+        let content = |draft: &Draft| {
+            let content = request.clone().of_incident(draft.kind.as_deref(), draft.occurred.as_deref(), &draft.name, &draft.raw);
+            content.with_fields(&draft.fields)
+        };
         let contents = write.drafts.iter().map(content).collect();
-        let bytes = write.headers.len() + write.drafts.iter().map(|draft| draft.raw.len() + draft.name.len()).sum::<usize>();
+        let fields = |draft: &Draft| draft.fields.iter().map(|field| field.name.len() + field.value.len()).sum::<usize>();
+        let bytes = |draft: &Draft| draft.raw.len() + draft.name.len() + fields(draft);
+        let bytes = write.headers.len() + write.drafts.iter().map(bytes).sum::<usize>();
         Self { write, contents, bytes }
     }
 
@@ -64,6 +68,7 @@ pub(super) struct Insert<'t> {
     marks: Marks,
     now: Timestamp,
     incident: CachedStatement<'t>,
+    field: CachedStatement<'t>,
     first: CachedStatement<'t>,
     remember: CachedStatement<'t>,
     repeat: CachedStatement<'t>,
@@ -84,6 +89,7 @@ impl<'t> Insert<'t> {
             marks,
             now,
             incident: tx.prepare_cached(INCIDENT)?,
+            field: fields::insert_statement(tx)?,
             first: tx.prepare_cached(FIRST)?,
             remember: tx.prepare_cached(REMEMBER)?,
             repeat: tx.prepare_cached(REPEAT)?,
@@ -95,10 +101,11 @@ impl<'t> Insert<'t> {
     pub(super) fn request(&mut self, prepared: &Prepared) -> rusqlite::Result<Receipt> {
         let write = &*prepared.write;
         let instance = self.instance(&write.instance)?;
+        let memory = if write.duplicates_of == write.instance { instance } else { self.instance(&write.duplicates_of)? };
         let mut outcomes = Vec::with_capacity(write.drafts.len());
         let mut head = None;
         for (draft, content) in write.drafts.iter().zip(&prepared.contents) {
-            if let Some(duplicate) = self.duplicate(instance, draft, write)? {
+            if let Some(duplicate) = self.duplicate(memory, draft, write)? {
                 outcomes.push(duplicate);
                 continue;
             }
@@ -106,7 +113,7 @@ impl<'t> Insert<'t> {
             let seq = id.seq();
             head = head.or(Some(seq));
             if let Some(key) = &draft.key {
-                self.remember(instance, key, id, write)?;
+                self.remember(memory, key, id, write)?;
             }
             if write.keep_samples {
                 self.samples.entry(instance).or_default().push(seq);
@@ -125,11 +132,11 @@ impl<'t> Insert<'t> {
     }
 
     /// The first event with the same key, if it is inside the window; counts the repeat.
-    fn duplicate(&mut self, instance: i64, draft: &Draft, write: &Write) -> rusqlite::Result<Option<Outcome>> {
+    fn duplicate(&mut self, memory: i64, draft: &Draft, write: &Write) -> rusqlite::Result<Option<Outcome>> {
         let Some(key) = &draft.key else { return Ok(None) };
         let found = self
             .first
-            .query_row(params![instance, key], |row| Ok((Seq(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned(), Timestamp(row.get(2)?))));
+            .query_row(params![memory, key], |row| Ok((Seq(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned(), Timestamp(row.get(2)?))));
         let Some((seq, tail, created)) = found.optional()? else { return Ok(None) };
         if end_of_window(created, write) <= self.now.0 {
             return Ok(None);
@@ -138,9 +145,9 @@ impl<'t> Insert<'t> {
         Ok(Some(Outcome::Duplicate { first: IncidentId::new(seq, tail), created }))
     }
 
-    fn remember(&mut self, instance: i64, key: &DuplicationKey, id: IncidentId, write: &Write) -> rusqlite::Result<()> {
+    fn remember(&mut self, memory: i64, key: &DuplicationKey, id: IncidentId, write: &Write) -> rusqlite::Result<()> {
         let expires = end_of_window(self.now, write);
-        self.remember.execute(params![instance, key, id.seq().0, id.tail().cast_signed(), self.now.0, expires]).map(drop)
+        self.remember.execute(params![memory, key, id.seq().0, id.tail().cast_signed(), self.now.0, expires]).map(drop)
     }
 
     /// Stores one incident; `head` is the row that has the request's headers already.
@@ -167,6 +174,7 @@ impl<'t> Insert<'t> {
         if is_streamed {
             self.stream(id.seq(), &draft.raw)?;
         }
+        fields::insert(&mut self.field, id.seq(), &draft.fields)?;
         Ok(id)
     }
 

@@ -3,6 +3,7 @@
 mod backup;
 mod checksum;
 mod connection;
+mod fields;
 mod file;
 mod filter;
 mod insert;

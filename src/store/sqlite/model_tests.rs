@@ -82,7 +82,8 @@ fn store(database: &mut Database, model: &mut Model, requests: &[(u8, Vec<Option
         .iter()
         .map(|(instance, keys)| {
             let drafts = keys.iter().map(|key| key.map_or_else(|| draft("{}"), keyed)).collect();
-            let write = Write { instance: instance.to_string().into(), keep_samples: true, ..write(drafts) };
+            let name: Arc<str> = instance.to_string().into();
+            let write = Write { duplicates_of: Arc::clone(&name), instance: name, keep_samples: true, ..write(drafts) };
             Prepared::new(Arc::new(write))
         })
         .collect();

@@ -28,7 +28,10 @@ pub(super) fn read(db: &Connection, filter: &Filter) -> Result<Page, ReadError> 
     let mut is_through = true;
 
     let mut statement = db.prepare_cached(&walk.sql())?;
-    let mut rows = statement.query(params![walk.lower.0, walk.upper.0, walk.key()])?;
+    let mut rows = match walk.field {
+        Some((name, value)) => statement.query(params![walk.lower.0, walk.upper.0, name, value])?,
+        None => statement.query(params![walk.lower.0, walk.upper.0, walk.key()])?,
+    };
     while let Some(row) = rows.next()? {
         if incidents.len() == limit || scanned == PAGE_SCANS || bytes >= PAGE_BYTES || started.elapsed() >= PAGE_TIME && scanned > 0 {
             is_through = false;
@@ -41,7 +44,7 @@ pub(super) fn read(db: &Connection, filter: &Filter) -> Result<Page, ReadError> 
             continue;
         }
         let Some(incident) = row::load(db, seq)? else { continue };
-        if needle.as_deref().is_none_or(|needle| contains(&incident, needle)) {
+        if has_all(&incident, filter) && needle.as_deref().is_none_or(|needle| contains(&incident, needle)) {
             bytes += incident.raw.len() + incident.headers.len();
             incidents.push(incident);
         }
@@ -65,6 +68,8 @@ struct Walk<'f> {
     /// Row id of the wanted instance.
     instance: Option<i64>,
     kind: Option<&'f str>,
+    /// Name and value.
+    field: Option<(&'f str, &'f str)>,
     /// Both exclusive.
     lower: Seq,
     upper: Seq,
@@ -94,20 +99,27 @@ impl<'f> Walk<'f> {
             None => {}
         }
         let kind = filter.kind.as_deref();
-        Ok(Some(Self { order: filter.order, instance, kind, lower, upper, since: filter.since, until: filter.until }))
+        let field = filter.fields.first().map(|(name, value)| (name.as_str(), value.as_str()));
+        Ok(Some(Self { order: filter.order, instance, kind, field, lower, upper, since: filter.since, until: filter.until }))
     }
 
     /// The index is chosen here and not by SQLite, which knows nothing of how the rows are spread. Where both an instance and a
-    /// type are wanted, the type is usually the rarer.
+    /// type are wanted, the type is usually the rarer; own fields are there to be looked for.
     fn sql(&self) -> String {
+        let direction = match self.order {
+            Order::NewestFirst => "DESC",
+            Order::OldestFirst => "ASC",
+        };
+        if self.field.is_some() {
+            return format!(
+                "SELECT f.seq, i.instance, i.created FROM field f INDEXED BY field_by_value CROSS JOIN incident i NOT INDEXED ON i.seq = f.seq
+                 WHERE f.name = ?3 AND f.value = ?4 AND f.seq > ?1 AND f.seq < ?2 ORDER BY f.seq {direction}"
+            );
+        }
         let (index, condition) = match (self.kind, self.instance) {
             (Some(_), _) => ("INDEXED BY incident_by_type", "type = ?3 AND"),
             (None, Some(_)) => ("INDEXED BY incident_by_instance", "instance = ?3 AND"),
             (None, None) => ("NOT INDEXED", "?3 IS NULL AND"),
-        };
-        let direction = match self.order {
-            Order::NewestFirst => "DESC",
-            Order::OldestFirst => "ASC",
         };
         format!("SELECT seq, instance, created FROM incident {index} WHERE {condition} seq > ?1 AND seq < ?2 ORDER BY seq {direction}")
     }
@@ -125,6 +137,12 @@ impl<'f> Walk<'f> {
             && self.since.is_none_or(|since| created >= since)
             && self.until.is_none_or(|until| created < until)
     }
+}
+
+/// What the index that was walked along may not tell.
+fn has_all(incident: &Incident, filter: &Filter) -> bool {
+    let has = |(name, value): &(String, String)| incident.fields.iter().any(|field| *field.name == **name && field.value == *value);
+    filter.fields.iter().all(has) && filter.kind.as_ref().is_none_or(|kind| incident.kind.as_ref() == Some(kind))
 }
 
 /// Whether people would find the incident by this text, which is in ASCII lower case.
@@ -151,7 +169,7 @@ mod tests {
     use super::*;
     use crate::incident::{Draft, IncidentId};
     use crate::store::sqlite::{Database, Prepared};
-    use crate::store::testing::{Bench, draft, read_all, stored, write};
+    use crate::store::testing::{Bench, draft, read_all, stored, with_fields, write};
     use crate::store::{Reader, Write};
 
     fn store(database: &mut Database, instance: &str, drafts: Vec<Draft>) -> Vec<IncidentId> {
@@ -189,6 +207,49 @@ mod tests {
         assert_eq!(all(&reader, Filter { kind: named("x"), ..oldest() }), [], "compared exactly");
         assert_eq!(all(&reader, Filter { instance: named("c"), ..oldest() }), []);
         assert_eq!(all(&reader, Filter::default()), [b[0], a[2], a[1], a[0]], "newest first unless told otherwise");
+    }
+
+    #[test]
+    fn fields_are_looked_up_and_hold_together_with_all_else() {
+        let bench = Bench::new();
+        let mut database = bench.open();
+        let high = with_fields(&[("host", "x"), ("severity", "high")]);
+        let low = with_fields(&[("host", "x"), ("severity", "low")]);
+        let a = store(&mut database, "a", vec![high.clone(), low, draft("{}"), Draft { kind: Some("T".into()), ..high.clone() }]);
+        let b = store(&mut database, "b", vec![high]);
+        let reader = bench.reader();
+        let with = |fields: &[(&str, &str)]| {
+            let fields = fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            Filter { fields, limit: 1, ..oldest() }
+        };
+        assert_eq!(all(&reader, with(&[("severity", "high")])), [a[0], a[3], b[0]]);
+        assert_eq!(all(&reader, Filter { order: Order::NewestFirst, ..with(&[("host", "x")]) }), [b[0], a[3], a[1], a[0]]);
+        assert_eq!(all(&reader, with(&[("host", "x"), ("severity", "low")])), [a[1]]);
+        assert_eq!(all(&reader, with(&[("severity", "x")])), []);
+        assert_eq!(all(&reader, Filter { instance: Some("a".into()), ..with(&[("severity", "high")]) }), [a[0], a[3]]);
+        assert_eq!(all(&reader, Filter { kind: Some("T".into()), ..with(&[("severity", "high")]) }), [a[3]]);
+        let found = reader.incident(a[1]).unwrap().unwrap();
+        assert_eq!(found.fields, with_fields(&[("host", "x"), ("severity", "low")]).fields);
+    }
+
+    #[test]
+    fn a_field_is_a_range_of_its_index() {
+        let bench = Bench::new();
+        let database = bench.open();
+        for order in [Order::NewestFirst, Order::OldestFirst] {
+            let filter = Filter { fields: vec![("a".into(), "b".into())], order, ..Filter::default() };
+            let sql = Walk::new(&database.db, &filter).unwrap().unwrap().sql();
+            let mut statement = database.db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan: Vec<String> =
+                statement.query_map(params![0, 0, "a", "b"], |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
+            assert_eq!(
+                plan,
+                [
+                    "SEARCH f USING COVERING INDEX field_by_value (name=? AND value=? AND seq>? AND seq<?)",
+                    "SEARCH i USING INTEGER PRIMARY KEY (rowid=?)",
+                ]
+            );
+        }
     }
 
     #[test]

@@ -166,6 +166,7 @@ struct Delete<'t> {
     incident: CachedStatement<'t>,
     repeat: CachedStatement<'t>,
     sample: CachedStatement<'t>,
+    fields: CachedStatement<'t>,
 }
 
 impl<'t> Delete<'t> {
@@ -174,12 +175,14 @@ impl<'t> Delete<'t> {
             incident: tx.prepare_cached("DELETE FROM incident WHERE seq = ?1")?,
             repeat: tx.prepare_cached("DELETE FROM repeat WHERE seq = ?1")?,
             sample: tx.prepare_cached("DELETE FROM sample WHERE instance = ?1 AND seq = ?2")?,
+            fields: tx.prepare_cached("DELETE FROM field WHERE seq = ?1")?,
         })
     }
 
     fn row(&mut self, seq: Seq, instance: i64) -> rusqlite::Result<()> {
         self.incident.execute([seq.0])?;
         self.repeat.execute([seq.0])?;
+        self.fields.execute([seq.0])?;
         self.sample.execute([instance, seq.0]).map(drop)
     }
 }
@@ -215,7 +218,7 @@ mod tests {
     use crate::incident::IncidentId;
     use crate::store::Write;
     use crate::store::sqlite::Prepared;
-    use crate::store::testing::{Bench, DAY, NOON, draft, keyed, stored, write};
+    use crate::store::testing::{Bench, DAY, NOON, draft, keyed, stored, with_fields, write};
 
     fn bench() -> Bench {
         let mut bench = Bench::new();
@@ -246,9 +249,9 @@ mod tests {
         let bench = bench();
         let mut database = bench.open();
         let samples = |drafts| Write { keep_samples: true, ..write(drafts) };
-        store(&mut database, samples(vec![keyed(1), keyed(1), draft("{}")]));
+        store(&mut database, samples(vec![keyed(1), keyed(1), with_fields(&[("a", "1"), ("b", "2")])]));
         bench.set_time(NOON + 1);
-        let kept = store(&mut database, samples(vec![draft("{}")]));
+        let kept = store(&mut database, samples(vec![with_fields(&[("a", "1")])]));
 
         bench.set_time(NOON + DAY);
         assert_eq!(expire(&bench, &mut database).0, 0, "exactly as old as the retention is kept");
@@ -257,6 +260,7 @@ mod tests {
         assert_eq!(bench.all().iter().map(|incident| incident.id).collect::<Vec<_>>(), kept);
         assert_eq!(bench.count("SELECT count(*) FROM sample"), 1);
         assert_eq!(bench.count("SELECT count(*) FROM repeat"), 0);
+        assert_eq!(bench.count("SELECT count(*) FROM field"), 1);
     }
 
     #[test]

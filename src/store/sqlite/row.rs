@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row};
 
 use super::checksum::{Content, Place};
+use super::fields;
 use crate::incident::{Incident, IncidentId, Repeats, Seq, Timestamp};
 use crate::store::error::ReadError;
 
@@ -21,7 +22,7 @@ pub(super) fn load(db: &Connection, seq: Seq) -> Result<Option<Incident>, ReadEr
     let mut rows = statement.query([seq.0])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let id = IncidentId::new(seq, row.get::<_, i64>(0)?.cast_unsigned());
-    match verified(row, id) {
+    match verified(db, row, id) {
         Ok(Some(incident)) => Ok(Some(incident)),
         // A checksum that does not match, or a value of the wrong type, or text that is not UTF-8.
         Ok(None) => Err(ReadError::Damaged { id }),
@@ -31,7 +32,7 @@ pub(super) fn load(db: &Connection, seq: Seq) -> Result<Option<Incident>, ReadEr
 }
 
 /// None if the checksum does not match.
-fn verified(row: &Row<'_>, id: IncidentId) -> rusqlite::Result<Option<Incident>> {
+fn verified(db: &Connection, row: &Row<'_>, id: IncidentId) -> rusqlite::Result<Option<Incident>> {
     let checksum: u32 = row.get(1)?;
     let created = Timestamp(row.get(3)?);
     let place = Place { seq: id.seq(), tail: row.get(0)?, created: created.0, request: row.get::<_, Option<i64>>(4)?.map(Seq) };
@@ -50,6 +51,8 @@ fn verified(row: &Row<'_>, id: IncidentId) -> rusqlite::Result<Option<Incident>>
         raw: row.get(9)?,
         headers: row.get(8)?,
         repeats,
+        // Of the same snapshot: the row's own statement is still open.
+        fields: fields::load(db, id.seq())?,
     };
     let content = Content::of_request(&incident.instance, &incident.headers).of_incident(
         incident.kind.as_deref(),
@@ -57,5 +60,6 @@ fn verified(row: &Row<'_>, id: IncidentId) -> rusqlite::Result<Option<Incident>>
         &incident.name,
         &incident.raw,
     );
+    let content = content.with_fields(&incident.fields);
     Ok((content.stored_at(place) == checksum).then_some(incident))
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x486f_6f6b;
 
 /// What makes version n + 1 out of version n, in order. Only ever appended to: a script that was released is never changed.
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// The version this program reads and writes.
 const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -83,6 +83,29 @@ mod tests {
         assert_eq!(version(&db).unwrap(), Ok(VERSION));
         migrate(&mut db, VERSION).unwrap();
         assert_eq!(check_readable(&db).unwrap(), Ok(()));
+    }
+
+    #[test]
+    fn every_earlier_version_is_brought_to_the_newest_with_all_that_is_in_it() {
+        for version in 1..VERSION {
+            let mut db = Connection::open_in_memory().unwrap();
+            for script in &MIGRATIONS[..version as usize] {
+                db.execute_batch(script).unwrap();
+            }
+            db.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+            db.pragma_update(None, "user_version", version).unwrap();
+            db.execute_batch(
+                "INSERT INTO instance VALUES (1, 'a');
+                 INSERT INTO incident (seq, tail, checksum, instance, created, name, headers, raw) VALUES (1, 2, 3, 1, 4, 'n', '{}', x'7b7d')",
+            )
+            .unwrap();
+            assert_eq!(check_readable(&db).unwrap(), Err(SchemaError::Older { found: version }));
+            migrate(&mut db, version).unwrap();
+            assert_eq!(check_readable(&db).unwrap(), Ok(()));
+            let row: (String, String, String) =
+                db.query_row("SELECT instance, raw, fields FROM incidents", (), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+            assert_eq!(row, ("a".into(), "{}".into(), "{}".into()));
+        }
     }
 
     #[test]

@@ -113,8 +113,22 @@ fn duplicates_are_found_in_one_request_in_one_batch_and_later() {
     let repeats = bench.reader().incident(first[0]).unwrap().unwrap().repeats;
     assert_eq!(repeats, Some(Repeats { count: 2, last_seen: Timestamp(NOON + DAY - 1) }));
 
-    let elsewhere = Write { instance: "b".into(), ..write(vec![keyed(1)]) };
+    let elsewhere = Write { instance: "b".into(), duplicates_of: "b".into(), ..write(vec![keyed(1)]) };
     assert_eq!(stored(&store_one(&mut database, elsewhere)).len(), 1, "keys belong to an instance");
+}
+
+#[test]
+fn two_instances_may_share_what_they_remember() {
+    let bench = Bench::new();
+    let mut database = bench.open();
+    let other = |drafts| Write { instance: "b".into(), ..write(drafts) };
+    let first = stored(&store_one(&mut database, other(vec![keyed(1)])))[0];
+    assert_eq!(store_one(&mut database, write(vec![keyed(1)])).outcomes, [Outcome::Duplicate { first, created: Timestamp(NOON) }]);
+    let second = stored(&store_one(&mut database, write(vec![keyed(2)])))[0];
+    assert_eq!(store_one(&mut database, other(vec![keyed(2)])).outcomes, [Outcome::Duplicate { first: second, created: Timestamp(NOON) }]);
+    let instances: Vec<_> = bench.all().into_iter().map(|incident| incident.instance).collect();
+    assert_eq!(instances, ["b", "a"]);
+    assert_eq!(bench.reader().verify().unwrap().faults, [""; 0]);
 }
 
 #[test]

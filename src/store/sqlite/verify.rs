@@ -17,13 +17,14 @@ const FAULTS: usize = 100;
 const CHUNK: i64 = 1000;
 
 /// What has no checksum of its own but must agree with an incident that has.
-const REFERENCES: [(&str, &str); 3] = [
+const REFERENCES: [(&str, &str); 4] = [
     (
         "duplication keys contradict their incident",
         "SELECT count(*) FROM duplicate d JOIN incident i ON i.seq = d.seq
-         WHERE i.tail <> d.tail OR i.created <> d.created OR i.instance <> d.instance",
+         WHERE i.tail <> d.tail OR i.created <> d.created",
     ),
     ("repeat counts belong to no incident", "SELECT count(*) FROM repeat WHERE seq NOT IN (SELECT seq FROM incident)"),
+    ("fields belong to no incident", "SELECT count(*) FROM field WHERE seq NOT IN (SELECT seq FROM incident)"),
     ("samples belong to no incident", "SELECT count(*) FROM sample WHERE seq NOT IN (SELECT seq FROM incident)"),
 ];
 

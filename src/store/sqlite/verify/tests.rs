@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
-use crate::incident::{Draft, Incident, IncidentId};
+use crate::incident::{Draft, Field, Incident, IncidentId};
 use crate::store::Write;
 use crate::store::sqlite::{Database, Filter, Order, Prepared, Reader};
 use crate::store::testing::{Bench, draft, keyed, write};
@@ -25,7 +25,9 @@ fn store(database: &mut Database, drafts: Vec<Draft>) {
 /// half of it waits in the write-ahead log.
 fn filled(bench: &Bench) -> HashMap<IncidentId, Incident> {
     let mut database = bench.open();
-    let kind = |n: u8| Draft { kind: Some(format!("type {}", n % 3).into()), ..keyed(n) };
+    let field = |name: &str, n: u8| Field { name: name.into(), value: format!("value {}", n % 5) };
+    let fields = |n: u8| vec![field("host", n), field("severity", n / 2)];
+    let kind = |n: u8| Draft { kind: Some(format!("type {}", n % 3).into()), fields: fields(n), ..keyed(n) };
     for n in 0..60 {
         store(&mut database, vec![kind(n), draft(&format!("{{\"pad\":\"{}\"}}", "p".repeat(usize::from(n) * 50))), keyed(n / 2)]);
     }
@@ -63,7 +65,9 @@ impl Image {
 fn read_what_can_be_read(reader: &Reader, truth: &HashMap<IncidentId, Incident>, seed: u64) -> usize {
     let same = |found: &Incident| {
         let known = truth.get(&found.id).unwrap_or_else(|| panic!("seed {seed}: {} was never stored", found.id));
-        let fields = |i: &Incident| (i.instance.clone(), i.name.clone(), i.kind.clone(), i.occurred.clone(), i.created, i.headers.clone());
+        let fields = |i: &Incident| {
+            (i.instance.clone(), i.name.clone(), i.kind.clone(), i.occurred.clone(), i.created, i.headers.clone(), i.fields.clone())
+        };
         assert!(fields(known) == fields(found) && known.raw == found.raw, "seed {seed}: a silently wrong incident {found:?}");
     };
     let mut whole = 0;
@@ -184,12 +188,28 @@ fn garbage_is_refused_with_advice() {
 }
 
 #[test]
+fn a_field_that_was_changed_is_told() {
+    let bench = Bench::new();
+    filled(&bench);
+    for change in [
+        "UPDATE field SET value = 'x' WHERE seq = (SELECT min(seq) FROM field) AND name = 'host'",
+        "DELETE FROM field WHERE seq = (SELECT max(seq) FROM field) AND name = 'severity'",
+        "INSERT INTO field (seq, name, value) SELECT seq, 'new', 'x' FROM incident WHERE name = 'n' AND seq NOT IN (SELECT seq FROM field) LIMIT 1",
+    ] {
+        let before = bench.reader().verify().unwrap().damaged;
+        assert_eq!(bench.shell().execute(change, ()).unwrap(), 1);
+        assert_eq!(bench.reader().verify().unwrap().damaged, before + 1, "{change}");
+    }
+}
+
+#[test]
 fn references_that_lead_nowhere_are_told() {
     let bench = Bench::new();
     filled(&bench);
     for (change, fault) in [
         ("UPDATE duplicate SET tail = tail + 1 WHERE seq = (SELECT min(seq) FROM duplicate)", "1 duplication keys"),
         ("INSERT INTO repeat (seq, count, last_seen) VALUES (1, 1, 1)", "1 repeat counts"),
+        ("INSERT INTO field (seq, name, value) VALUES (1, 'a', 'b')", "1 fields"),
         ("INSERT INTO sample (instance, seq) VALUES (1, 1)", "1 samples"),
     ] {
         bench.shell().execute(change, ()).unwrap();

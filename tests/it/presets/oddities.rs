@@ -1,0 +1,74 @@
+//! Events that are not as their vendor describes them, and senders that post to two addresses.
+
+use super::case::{Again, Case, PASSWORD, Proof, Signature, USER};
+use super::{cases, expect, for_each, gateway};
+
+/// Headers that number a delivery, and are not signed along.
+const NUMBERS: [&str; 9] = [
+    "x-github-delivery",
+    "idempotency-key",
+    "x-gitlab-event-uuid",
+    "x-request-uuid",
+    "x-atlassian-webhook-identifier",
+    "x-shopify-webhook-id",
+    "linear-delivery",
+    "x-zendesk-webhook-invocation-id",
+    "i-twilio-idempotency-token",
+];
+
+#[test]
+fn events_of_another_shape_are_stored_and_not_taken_for_each_other() {
+    // Where the proof is in the body, the body cannot be anything.
+    let has_free_body = |case: &Case| match &case.proof {
+        Proof::Signature(Signature { header, .. }) => header.is_some() && !matches!(case.sender, "linear" | "twilio"),
+        Proof::Equal => case.sender != "microsoft-graph",
+        _ => true,
+    };
+    let cases: Vec<_> = cases::all().into_iter().filter(has_free_body).collect();
+    assert!(cases.len() > 40, "{}", cases.len());
+    let gateway = gateway(&cases);
+    for_each(&cases, |case| {
+        let odd = |number: &str, body: String| {
+            let mut case = case.clone();
+            case.body = Some(body);
+            let mut request = case.unnumbered(&NUMBERS, number);
+            request.set("content-type", "application/json");
+            request
+        };
+        let mut ids = Vec::new();
+        for number in ["1", "2"] {
+            let answer = odd(number, format!(r#"{{"something":"else","number":{number}}}"#)).post(&gateway);
+            expect(&answer, 200, "an object of other members")?;
+            let warnings = answer.json()[0]["warnings"].as_array().cloned().unwrap_or_default();
+            if warnings.iter().any(|warning| !warning.as_str().unwrap().contains("items are not in the body")) {
+                return Err(answer.text());
+            }
+            ids.extend(answer.ids());
+        }
+        if ids[0] == ids[1] { Err("two events are one".into()) } else { Ok(()) }
+    });
+}
+
+#[test]
+fn what_arrives_at_responsys_backup_url_too_is_stored_once() {
+    let first = cases::all().into_iter().find(|case| case.instance == "responsys").unwrap();
+    let backup = first.clone().called("responsys-backup", |_| {}).with_keys("shares_duplicates_with = \"responsys\"");
+    assert_eq!(first.again, Again::Duplicate);
+    let gateway = gateway(&[first.clone(), backup.clone()]);
+    let (one, other) = (first.request().post(&gateway), backup.request().post(&gateway));
+    assert_eq!(one.ids(), other.ids());
+    assert_eq!(gateway.incidents().len(), first.incidents.len());
+}
+
+#[test]
+fn responsys_may_look_whether_anybody_is_there() {
+    let case = cases::all().into_iter().find(|case| case.instance == "responsys").unwrap();
+    let gateway = gateway(std::slice::from_ref(&case));
+    let request = case.request();
+    let credentials = ("authorization", request.header("authorization"));
+    for method in ["GET", "HEAD", "POST"] {
+        assert_eq!(gateway.request(method, &request.path, &[credentials], b"").status, 200, "{method} of {USER}:{PASSWORD}");
+        assert_eq!(gateway.request(method, &request.path, &[], b"").status, 401, "{method}");
+    }
+    assert!(gateway.incidents().is_empty());
+}

@@ -1,0 +1,350 @@
+//! Senders at the entrance: signatures and path tokens, and what strangers learn of them.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tempfile::TempDir;
+
+use crate::harness::{ALICE, Answer, BASIC, Running};
+use crate::process::{PROGRAM, Process};
+
+pub(crate) const SECRET: &str = "s3cret-of-the-sender";
+pub(crate) const TOKEN: &str = "t0ken-of-the-address-4711";
+
+/// GitHub, Slack, Standard Webhooks, and one behind a path token.
+pub(crate) fn known() -> String {
+    format!(
+        "[[instance]]\nname = \"gh\"\nsender = \"github\"\nsecrets = [\"another\", \"{SECRET}\"]\n\
+         [[instance]]\nname = \"slack\"\nsender = \"slack\"\nsecrets = \"{SECRET}\"\n\
+         [[instance]]\nname = \"std\"\nsender = \"standard-webhooks\"\nsecrets = \"whsec_{}\"\n\
+         [[instance]]\nname = \"path\"\npath_token = \"{TOKEN}\"\n{BASIC}",
+        BASE64_STANDARD.encode(SECRET)
+    )
+}
+
+pub(crate) fn hmac(text: &str) -> Vec<u8> {
+    let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.chain_update(text).finalize().into_bytes().to_vec()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn now() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().cast_signed()
+}
+
+/// A request as its sender signs it.
+#[derive(Clone)]
+pub(crate) struct Signed {
+    pub(crate) instance: &'static str,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
+}
+
+impl Signed {
+    fn github(body: &str) -> Self {
+        let headers = vec![
+            ("x-github-event", "issues".to_owned()),
+            ("x-github-delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958".to_owned()),
+            ("x-hub-signature-256", format!("sha256={}", hex(&hmac(body)))),
+        ];
+        Self { instance: "gh", headers, body: body.to_owned() }
+    }
+
+    pub(crate) fn slack(body: &str, time: i64) -> Self {
+        let signature = format!("v0={}", hex(&hmac(&format!("v0:{time}:{body}"))));
+        let headers = vec![("x-slack-request-timestamp", time.to_string()), ("x-slack-signature", signature)];
+        Self { instance: "slack", headers, body: body.to_owned() }
+    }
+
+    fn standard(body: &str, time: i64) -> Self {
+        let signature = BASE64_STANDARD.encode(hmac(&format!("msg_1.{time}.{body}")));
+        let list = format!("v1,{} v2,abc v1,{signature}", BASE64_STANDARD.encode("a".repeat(32)));
+        let headers = vec![("webhook-id", "msg_1".to_owned()), ("webhook-timestamp", time.to_string()), ("webhook-signature", list)];
+        Self { instance: "std", headers, body: body.to_owned() }
+    }
+
+    fn all() -> [Self; 3] {
+        [
+            Self::github(r#"{"action":"opened","repository":{"full_name":"o/r"}}"#),
+            Self::slack(r#"{"type":"event_callback","event_id":"Ev1","event":{"type":"app_mention"}}"#, now()),
+            Self::standard(r#"{"type":"user.created","data":{"id":"1"}}"#, now()),
+        ]
+    }
+
+    pub(crate) fn post(&self, running: &Running) -> Answer {
+        let headers: Vec<_> = self.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        running.request("POST", &format!("/instance/execute/{}", self.instance), &headers, self.body.as_bytes())
+    }
+}
+
+fn names(answer: &Answer) -> Vec<&str> {
+    answer.headers.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+/// Status, names of headers and text: what a caller can tell two answers apart by.
+#[track_caller]
+pub(crate) fn assert_alike(one: &Answer, other: &Answer) {
+    assert_eq!((one.status, names(one), &one.body), (other.status, names(other), &other.body));
+    assert_eq!(one.header("www-authenticate"), other.header("www-authenticate"));
+}
+
+#[test]
+fn what_its_sender_signed_gets_in_once() {
+    let running = Running::start(&known());
+    for request in Signed::all() {
+        let first = request.post(&running);
+        assert_eq!(first.status, 200, "{}: {}", request.instance, first.text());
+        assert!(first.json()[0].get("warnings").is_none(), "{}", first.text());
+        let again = request.post(&running);
+        assert_eq!((again.ids(), &again.json()[0]["duplicate"]), (first.ids(), &true.into()), "{}", request.instance);
+    }
+    assert_eq!(running.incidents().len(), 3);
+}
+
+#[test]
+fn what_was_changed_or_is_old_does_not_and_counts_as_a_failed_login() {
+    let running = Running::start_with("failed_logins_per_minute = 3", &known());
+    for request in Signed::all() {
+        let mut changed = request.clone();
+        changed.body.push(' ');
+        let mut unsigned = request.clone();
+        unsigned.headers.retain(|(name, _)| !name.contains("signature"));
+        let old = match request.instance {
+            "slack" => Signed::slack(&request.body, now() - 3600),
+            "std" => Signed::standard(&request.body, now() - 3600),
+            _ => changed.clone(),
+        };
+        for (what, wrong) in [("changed", changed), ("unsigned", unsigned), ("old", old)] {
+            let answer = wrong.post(&running);
+            assert_eq!((answer.status, answer.text().as_str()), (401, "Authorization failed.\n"), "{}: {what}", request.instance);
+        }
+        assert_eq!(request.post(&running).status, 429, "{}", request.instance);
+    }
+    assert!(running.incidents().is_empty());
+    assert_eq!(running.metric("hookgate_rejections_total{instance=\"slack\",reason=\"signature_stale\"}"), 1.0);
+}
+
+#[test]
+fn a_large_signed_body_is_verified_too() {
+    let running = Running::start(&known());
+    let large = format!(r#"{{"action":"opened","text":"{}"}}"#, "x".repeat(200_000));
+    let mut request = Signed::github(&large);
+    assert_eq!(request.post(&running).status, 200);
+    request.body = request.body.replace("opened", "closed");
+    assert_eq!(request.post(&running).status, 401);
+    assert_eq!(running.incidents().len(), 1);
+}
+
+#[test]
+fn strangers_cannot_tell_a_signed_instance_from_none() {
+    let running = Running::start(&known());
+    for (method, headers) in [("GET", &[][..]), ("HEAD", &[]), ("GET", &[ALICE]), ("POST", &[]), ("POST", &[ALICE])] {
+        let known = running.request(method, "/instance/execute/gh", headers, b"{}");
+        let unknown = running.request(method, "/instance/execute/nobody", headers, b"{}");
+        assert_eq!(known.status, 401, "{method}");
+        assert_alike(&known, &unknown);
+    }
+    for method in ["PUT", "OPTIONS", "DELETE"] {
+        assert_alike(&running.request(method, "/instance/execute/gh", &[], b""), &running.request(method, "/instance/execute/x", &[], b""));
+    }
+}
+
+#[test]
+fn what_cannot_be_signed_is_refused_before_its_body_is_read() {
+    let running = Running::start(&known());
+    for name in ["gh", "nobody"] {
+        let mut stream = crate::harness::connect(running.address);
+        let head = format!("POST /instance/execute/{name} HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9000000\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 401", "{name}");
+    }
+    let rejections = running.admin("/api/v1/instances/gh/rejections").json();
+    let reason = rejections["rejections"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("there is no x-hub-signature-256 header"), "{reason}");
+}
+
+#[test]
+fn a_secret_in_the_body_is_not_kept() {
+    let graph = format!("[[instance]]\nname = \"graph\"\nsender = \"microsoft-graph\"\nsecrets = \"{SECRET}\"\n");
+    let running = Running::start(&graph);
+    let body = format!(r#"{{"value":[{{"subscriptionId":"1","clientState":"{SECRET}","changeType":"updated","resource":"r"}}]}}"#);
+    let post = |body: &str| running.request("POST", "/instance/execute/graph", &[], body.as_bytes()).status;
+    assert_eq!(post(&body), 200);
+    assert_eq!(post(&body.replace(SECRET, "another")), 401);
+    let kept = running.incidents();
+    assert_eq!((kept.len(), &kept[0]["rawJson"]["resource"]), (1, &"r".into()));
+    assert!(!kept[0].to_string().contains(SECRET), "{}", kept[0]);
+}
+
+#[test]
+fn credentials_beside_a_signature_must_hold_as_well() {
+    let both =
+        format!("[[instance]]\nname = \"gh\"\nsender = \"github\"\nsecrets = \"{SECRET}\"\nusername = \"alice\"\npassword = \"secret\"\n");
+    let running = Running::start(&both);
+    let mut request = Signed::github("{}");
+    assert_eq!(request.post(&running).status, 401);
+    request.headers.push((ALICE.0, ALICE.1.to_owned()));
+    assert_eq!(request.post(&running).status, 200);
+    request.headers.retain(|(name, _)| *name != "x-hub-signature-256");
+    assert_eq!(request.post(&running).status, 401);
+    assert_eq!(running.request("GET", "/instance/execute/gh", &[ALICE], b"").status, 200, "a probe has credentials and no body");
+}
+
+#[test]
+fn a_path_token_is_asked_for_like_a_password() {
+    let running = Running::start(&known());
+    let ask = |method, path: &str| running.request(method, path, &[], b"{}");
+    for prefix in ["", "/xsoar"] {
+        assert_eq!(ask("POST", &format!("{prefix}/instance/execute/path/{TOKEN}")).status, 200);
+        assert_eq!(ask("GET", &format!("{prefix}/instance/execute/path/{TOKEN}")).status, 200);
+        for wrong in ["", &format!("/{}", &TOKEN[1..]), &format!("/{TOKEN}x"), "/x", &format!("?token={TOKEN}")] {
+            let answer = ask("POST", &format!("{prefix}/instance/execute/path{wrong}"));
+            assert_alike(&answer, &ask("POST", &format!("/instance/execute/nobody{wrong}")));
+            assert_eq!((answer.status, answer.text().as_str()), (401, "Authorization failed.\n"), "{wrong}");
+        }
+    }
+    // Where none is asked for, none may be there, right credentials or not.
+    let with_token = running.request("POST", &format!("/instance/execute/in/{TOKEN}"), &[ALICE], b"{}");
+    assert_alike(&with_token, &running.request("POST", &format!("/instance/execute/nobody/{TOKEN}"), &[ALICE], b"{}"));
+    assert_eq!(ask("POST", &format!("/instance/execute/path/{TOKEN}/more")).status, 404);
+    assert_eq!(running.incidents().len(), 2);
+}
+
+#[test]
+fn nothing_secret_is_shown_to_anybody() {
+    let folder = TempDir::new().unwrap();
+    let equal = format!("[[instance]]\nname = \"lab\"\nsender = \"gitlab\"\nsecrets = \"{SECRET}\"\n");
+    let text = format!("[server]\nlisten = \"127.0.0.1:0\"\n{}{equal}", known());
+    std::fs::write(folder.path().join("hookgate.toml"), text).unwrap();
+    let log = std::fs::File::create(folder.path().join("log")).unwrap();
+    let mut command = Command::new(PROGRAM);
+    let process = Process::start(command.args(["serve"]).current_dir(folder.path()).stderr(Stdio::from(log)));
+    let ask = |path: &str, headers: &[(&str, &str)]| crate::harness::request(process.address, "POST", path, headers, b"{}").status;
+    assert_eq!(ask(&format!("/instance/execute/path/{TOKEN}"), &[]), 200);
+    assert_eq!(ask(&format!("/instance/execute/path/{TOKEN}x"), &[]), 401);
+    assert_eq!(ask(&format!("/instance/execute/in/{TOKEN}"), &[ALICE]), 401);
+    assert_eq!(ask(&format!("/instance/execute/path/{TOKEN}/x"), &[]), 404);
+    assert_eq!(ask("/instance/execute/lab", &[("x-gitlab-token", SECRET)]), 200);
+    assert_eq!(ask("/instance/execute/lab", &[("x-gitlab-token", &format!("{SECRET}x"))]), 401);
+    assert_eq!(ask("/instance/execute/gh", &[("x-hub-signature-256", SECRET)]), 401);
+    drop(process);
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(log.contains("wrong path token") && log.contains("request refused"), "{log}");
+    for secret in [SECRET, TOKEN] {
+        assert!(!log.contains(secret), "{log}");
+    }
+    let exported = Command::new(PROGRAM).args(["incidents", "export"]).current_dir(folder.path()).output().unwrap();
+    let exported = String::from_utf8(exported.stdout).unwrap();
+    assert!(exported.contains("\"lab\"") && !exported.contains(SECRET) && !exported.contains(TOKEN), "{exported}");
+}
+
+#[test]
+fn rejections_tell_the_true_reason_and_no_secret() {
+    let running = Running::start(&known());
+    let mut request = Signed::github("{}");
+    request.body = "{ }".to_owned();
+    request.post(&running);
+    running.request("POST", &format!("/instance/execute/path/{TOKEN}x"), &[], b"{}");
+    running.request("POST", "/instance/execute/path", &[], b"{}");
+    running.request("GET", "/instance/execute/gh", &[], b"");
+    let of = |instance: &str| running.admin(&format!("/api/v1/instances/{instance}/rejections")).json()["rejections"].clone();
+    let (signed, path) = (of("gh"), of("path"));
+    assert!(signed[1]["reason"].as_str().unwrap().starts_with("wrong signature: "), "{signed}");
+    assert!(signed[0]["reason"].as_str().unwrap().starts_with("only a signed body tells who sends here"), "{signed}");
+    assert!(path[1]["reason"].as_str().unwrap().starts_with("wrong path token: "), "{path}");
+    assert!(path[0]["reason"].as_str().unwrap().contains("must go on with a slash and the path_token"), "{path}");
+    assert_eq!(path[1]["path"], "/instance/execute/path/…");
+    for text in [signed.to_string(), path.to_string(), running.about("path").to_string(), running.about("gh").to_string()] {
+        assert!(!text.contains(TOKEN) && !text.contains(SECRET), "{text}");
+    }
+    assert_eq!(running.about("path")["pathToken"], true);
+    assert_eq!((&running.about("gh")["sender"], &running.about("gh")["signature"]), (&"github".into(), &true.into()));
+}
+
+#[test]
+fn further_methods_bring_events_only_where_the_sender_has_them() {
+    let zendesk = format!("[[instance]]\nname = \"zd\"\nsender = \"zendesk\"\nsecrets = \"{SECRET}\"\n");
+    let running = Running::start(&(known() + &zendesk));
+    let time = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let body = r#"{"id":"1"}"#;
+    let signature = BASE64_STANDARD.encode(hmac(&format!("{time}{body}")));
+    let headers = [("x-zendesk-webhook-signature-timestamp", time.as_str()), ("x-zendesk-webhook-signature", &signature)];
+    assert_eq!(running.request("PUT", "/instance/execute/zd", &headers, body.as_bytes()).status, 200);
+    assert_eq!(running.request("PUT", "/instance/execute/zd", &[], body.as_bytes()).status, 401);
+    // Nobody learns by a method which instances there are.
+    let nobody = running.request("PUT", "/instance/execute/nobody", &[], b"");
+    assert_alike(&running.request("PUT", "/instance/execute/gh", &[], b""), &nobody);
+    assert_alike(&running.request("PUT", "/instance/execute/in", &[], b""), &nobody);
+    let known = running.request("PUT", "/instance/execute/in", &[ALICE], b"{}");
+    assert_eq!((known.status, known.header("allow")), (405, Some("GET, HEAD, POST")));
+    assert_eq!(running.request("TRACE", "/instance/execute/zd", &[], b"").status, 405);
+}
+
+#[test]
+fn two_entrances_may_share_their_memory_of_events() {
+    let two = format!(
+        "{BASIC}duplication_key = \"id\"\n[[instance]]\nname = \"other\"\nusername = \"alice\"\npassword = \"secret\"\n\
+         duplication_key = \"id\"\nshares_duplicates_with = \"in\"\n"
+    );
+    let running = Running::start(&two);
+    let post = |name: &str, body: &str| running.request("POST", &format!("/instance/execute/{name}"), &[ALICE], body.as_bytes());
+    let first = post("other", r#"{"id":1}"#);
+    let again = post("in", r#"{"id":1}"#);
+    assert_eq!((again.ids(), &again.json()[0]["duplicate"]), (first.ids(), &true.into()));
+    assert!(post("in", r#"{"id":2}"#).json()[0].get("duplicate").is_none());
+    assert_eq!(post("other", r#"{"id":2}"#).json()[0]["duplicate"], true);
+    assert_eq!(running.incidents().len(), 2);
+}
+
+fn hookgate(folder: &std::path::Path, args: &[&str]) -> std::process::Output {
+    assert_cmd::Command::new(PROGRAM).current_dir(folder).args(args).write_stdin("{\"sent\":\"by hookgate\"}").output().unwrap()
+}
+
+#[test]
+fn send_signs_and_knows_the_token() {
+    let running = Running::start(&known());
+    let address = running.address.to_string();
+    running.rewrite(|text| text.replacen("127.0.0.1:0", &address, 1)).unwrap();
+    for name in ["gh", "slack", "std", "path"] {
+        let sent = hookgate(running.folder(), &["send", name]);
+        assert_eq!(sent.status.code(), Some(0), "{name}: {sent:?}");
+    }
+    assert_eq!(running.incidents().len(), 4);
+    drop(running);
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("hookgate.toml"), format!("[server]\nlisten = \"{address}\"\n{}", known())).unwrap();
+    let told = hookgate(folder.path(), &["send", "path"]);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(!String::from_utf8_lossy(&told.stderr).contains(TOKEN), "{told:?}");
+}
+
+#[test]
+fn senders_are_listed_and_shown() {
+    let folder = TempDir::new().unwrap();
+    let table = String::from_utf8(hookgate(folder.path(), &["senders"]).stdout).unwrap();
+    assert!(
+        table.starts_with("SENDER") && table.lines().any(|line| line.starts_with("github ") && line.contains("X-GitHub-Delivery")),
+        "{table}"
+    );
+    let json: serde_json::Value = serde_json::from_slice(&hookgate(folder.path(), &["senders", "--json"]).stdout).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), table.lines().count() - 1);
+    assert!(json.as_array().unwrap().iter().all(|one| one["page"].as_str().unwrap().starts_with("https://")));
+
+    std::fs::create_dir(folder.path().join("senders")).unwrap();
+    let shown = hookgate(folder.path(), &["senders", "show", "github"]).stdout;
+    std::fs::write(folder.path().join("senders/hubgit.toml"), &shown).unwrap();
+    std::fs::write(folder.path().join("hookgate.toml"), "[server]\nsenders_dir = \"senders\"\n").unwrap();
+    let own = String::from_utf8(hookgate(folder.path(), &["senders"]).stdout).unwrap();
+    assert!(own.lines().any(|line| line.starts_with("hubgit ") && line.contains("X-GitHub-Delivery")), "{own}");
+    let unknown = hookgate(folder.path(), &["senders", "show", "nobody"]);
+    assert!(unknown.status.code() == Some(1) && String::from_utf8_lossy(&unknown.stderr).contains("github"), "{unknown:?}");
+}
