@@ -40,7 +40,7 @@ impl Quota {
     /// Whether one more line about `instance`, for this `reason`, is due. If not, a later line will say how many were not.
     pub fn admits(&self, instance: &str, reason: &'static str) -> bool {
         let kind = (instance.to_owned(), reason);
-        let (verdict, left_out) = self.lock().entry(kind.clone()).or_insert_with(|| Window::new(Instant::now())).next(Instant::now());
+        let (verdict, left_out) = self.next(&kind, Instant::now());
         report(&kind, left_out);
         if verdict == Verdict::LeaveOutAndReport
             && let Ok(runtime) = Handle::try_current()
@@ -48,11 +48,23 @@ impl Quota {
             let quota = self.clone();
             runtime.spawn(async move {
                 tokio::time::sleep(WINDOW).await;
-                let window = quota.lock().remove(&kind);
-                report(&kind, window.map_or(0, |window| window.left_out));
+                report(&kind, quota.end(&kind, Instant::now()));
             });
         }
         verdict == Verdict::Log
+    }
+
+    fn next(&self, kind: &Kind, now: Instant) -> (Verdict, u64) {
+        self.lock().entry(kind.clone()).or_insert_with(|| Window::new(now)).next(now)
+    }
+
+    /// Forgets a window that is over; says how many were left out in it. One that has begun since has a report of its own to come.
+    fn end(&self, kind: &Kind, now: Instant) -> u64 {
+        let mut windows = self.lock();
+        if windows.get(kind).is_none_or(|window| !window.is_over(now)) {
+            return 0;
+        }
+        windows.remove(kind).map_or(0, |window| window.left_out)
     }
 
     /// The windows are whole between any two statements here, so a poisoned lock is no reason to stop.
@@ -72,10 +84,14 @@ impl Window {
         Self { since, lines: 0, left_out: 0 }
     }
 
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= WINDOW
+    }
+
     /// The verdict on one more line at `now`, and how many were left out in a window that is over and that nobody reported.
     fn next(&mut self, now: Instant) -> (Verdict, u64) {
         let mut unreported = 0;
-        if now.saturating_duration_since(self.since) >= WINDOW {
+        if self.is_over(now) {
             unreported = self.left_out;
             *self = Self::new(now);
         }
@@ -115,6 +131,18 @@ mod tests {
         assert_eq!(verdicts[400], Verdict::Log, "the next window");
         assert_eq!(logged + reported + window.left_out, u64::from(total));
         assert_eq!(logged, 3 * u64::from(LINES));
+    }
+
+    #[test]
+    fn the_end_of_a_window_is_not_that_of_the_next() {
+        let (quota, kind, start) = (Quota::default(), ("a".to_owned(), "path"), Instant::now());
+        let flood = |at: Instant| (0..LINES + 10).filter(|_| quota.next(&kind, at).0 == Verdict::Log).count();
+        assert_eq!(flood(start), LINES as usize);
+        assert_eq!(flood(start + WINDOW), LINES as usize, "the next window");
+        assert_eq!(quota.end(&kind, start + WINDOW * 3 / 2), 0, "it is not over");
+        assert_eq!(flood(start + WINDOW * 3 / 2), 0, "and still full");
+        assert_eq!(quota.end(&kind, start + WINDOW * 2), 20 + u64::from(LINES));
+        assert!(quota.lock().is_empty());
     }
 
     #[tokio::test]
