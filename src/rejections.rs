@@ -15,7 +15,7 @@ use crate::incident::Timestamp;
 const PER_INSTANCE: usize = 50;
 /// Headers kept of one request. With the two bounds below an instance takes at most 2 MiB, and usually 50 KiB.
 const MAX_HEADERS: usize = 64;
-/// Characters kept of a header's name or value, of a path and of a reason: enough to recognise it.
+/// Characters kept of a header's name or value, of a method, a path and a reason: enough to recognise it.
 const MAX_TEXT: usize = 256;
 /// A header whose name has one of these in it may carry a secret: `Authorization`, `Cookie`, `X-Api-Key`, `X-Gitlab-Token`.
 const SECRET_WORDS: [&str; 8] = ["auth", "cookie", "credential", "key", "passw", "secret", "session", "token"];
@@ -66,6 +66,7 @@ impl Rejections {
     pub fn push(&self, instance: &str, mut rejection: Rejection) {
         shorten(&mut rejection.reason);
         shorten(&mut rejection.path);
+        shorten(&mut rejection.method);
         let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(list) = lists.get_mut(instance) else { return };
         if list.len() >= PER_INSTANCE {
@@ -187,10 +188,10 @@ mod tests {
         assert!(shown.iter().all(|(_, value)| value.chars().count() <= MAX_TEXT + 1));
 
         let rejections = Rejections::new(["a"]);
-        let long = Rejection { path: "/".repeat(70_000), reason: "r".repeat(1000), ..rejection(1) };
+        let long = Rejection { path: "/".repeat(70_000), method: "M".repeat(15_000), reason: "r".repeat(1000), ..rejection(1) };
         rejections.push("a", long);
         let kept = &rejections.of("a").unwrap()[0];
-        assert_eq!(kept.path.chars().count(), MAX_TEXT + 1);
+        assert_eq!((kept.path.chars().count(), kept.method.chars().count()), (MAX_TEXT + 1, MAX_TEXT + 1));
         assert!(kept.reason.ends_with('…'));
     }
 }

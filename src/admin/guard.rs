@@ -13,6 +13,7 @@ use http::header::AUTHORIZATION;
 use super::answer::{Problem, Remark};
 use crate::auth::keyed::{Key, Tag};
 use crate::auth::{RetryAfter, Throttle};
+use crate::log::excerpt;
 use crate::secret::Secret;
 
 /// Wrong tokens a minute from one address: plenty for a person, nothing for a guesser.
@@ -105,7 +106,7 @@ pub(super) async fn let_in(State(guard): State<Arc<Guard>>, request: Request, ne
     match guard.admit(peer, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => {
-            let remark = Remark::Refused { peer, path: request.uri().path().to_owned(), reason: refusal.reason() };
+            let remark = Remark::Refused { peer, path: excerpt(request.uri().path()).into_owned(), reason: refusal.reason() };
             let mut response = match refusal {
                 Refusal::Throttled(after) => Problem::Throttled(after).into_response(),
                 Refusal::Missing | Refusal::Repeated | Refusal::Scheme | Refusal::Token => Problem::Unauthorized.into_response(),

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use super::answer::{Body, text_response};
 use crate::auth;
 use crate::intake::IntakeError;
+use crate::log::excerpt;
 use crate::senders::handshake::HandshakeRefusal;
 use crate::senders::signature::SignatureRefusal;
 use crate::store::WriteError;
@@ -35,7 +36,7 @@ pub(super) enum Refused {
     Framing(&'static str),
     #[error("no such path")]
     Path,
-    #[error("method {method} is not answered here")]
+    #[error("method {} is not answered here", excerpt(method.as_str()))]
     Method { method: Method, allow: HeaderValue },
     #[error("{most} requests of this client are being answered already, as many as max_connections_per_address allows")]
     TooManyRequests { most: usize },

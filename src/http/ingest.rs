@@ -20,6 +20,7 @@ use super::{Entrance, Instance, Site, Visit, body, framing, route, vouched};
 use crate::incident::{Draft, Timestamp};
 use crate::intake::{self, Intake};
 use crate::listener::client_address;
+use crate::log::excerpt;
 use crate::metrics::{REASONS, RejectionLabels, RequestLabels};
 use crate::rejections::{self, Rejection};
 use crate::store::Write;
@@ -160,7 +161,8 @@ impl Entrance {
 
     /// One line with the true reason, unless there are very many.
     fn log_refused(&self, passage: &Passage<'_>, refused: &Refused) {
-        let (id, peer, method, status) = (passage.id.as_str(), passage.peer, &passage.head.method, refused.status());
+        let (id, peer, status) = (passage.id.as_str(), passage.peer, refused.status());
+        let method = excerpt(passage.head.method.as_str());
         let known = passage.instance().map_or("", |instance| &instance.name);
         if !self.log_quota.admits(known, refused.word()) {
             return;

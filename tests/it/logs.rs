@@ -100,3 +100,17 @@ fn a_flood_of_refusals_leaves_some_lines_and_the_number_of_the_others() {
         gateway.lines("request refused").iter().any(|line| line["request_id"].as_str() == other.header("x-request-id"))
     });
 }
+
+#[test]
+fn what_a_stranger_makes_up_takes_little_room_in_a_line() {
+    let gateway = Logged::serve();
+    let long = "M".repeat(15_000);
+    let refused = request(gateway.address("entrance"), &long, "/instance/execute/in", &[], b"");
+    assert_eq!(refused.status, 405);
+    assert_eq!(request(gateway.address("admin"), "GET", &format!("/{long}"), &[], b"").status, 401);
+    eventually("both are logged", || gateway.lines("request refused").len() + gateway.lines("admin request refused").len() == 2);
+    let longest = gateway.read("log").lines().map(str::len).max();
+    assert!(longest < Some(1000), "{longest:?}");
+    let shown = request(gateway.address("admin"), "GET", "/api/v1/instances/in/rejections", &[("authorization", "Bearer t")], b"").text();
+    assert!(shown.len() < 2000 && shown.contains("MMM…"), "{shown}");
+}
