@@ -146,7 +146,7 @@ async fn next_frame(body: &mut Incoming, start: Instant, bounds: &Bounds<'_>, re
 }
 
 /// Reads on after a refusal, in the background and within bounds, then drops the body (hyper closes what is not read).
-pub(super) fn drain(mut body: Incoming) {
+pub(super) fn drain(mut body: Incoming, traffic: Arc<Traffic>) {
     if body.is_end_stream() {
         return;
     }
@@ -154,7 +154,12 @@ pub(super) fn drain(mut body: Incoming) {
         let deadline = Instant::now() + DRAIN_TIME;
         let mut drained = 0;
         while let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await {
-            drained += frame.data_ref().map_or(0, |data| data.len() as u64);
+            let more = frame.data_ref().map_or(0, |data| data.len() as u64);
+            if more > 0 {
+                // It belongs to a request, and there is an end to it.
+                traffic.explain();
+            }
+            drained += more;
             if drained > DRAIN_BYTES {
                 return;
             }

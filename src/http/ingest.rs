@@ -51,7 +51,7 @@ impl Entrance {
                 let response = self.refuse(&passage, &refused);
                 // Whoever waits for a 100 before sending is answered at once and need not send.
                 if !passage.head.headers.contains_key(header::EXPECT) {
-                    body::drain(incoming);
+                    body::drain(incoming, Arc::clone(&visit.traffic));
                 }
                 response
             }
