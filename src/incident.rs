@@ -165,6 +165,26 @@ pub struct Field {
     pub value: String,
 }
 
+impl Draft {
+    /// Name and type.
+    pub fn labels(&self) -> impl Iterator<Item = &Label> {
+        std::iter::once(&self.name).chain(&self.kind)
+    }
+
+    /// Likewise.
+    pub fn labels_mut(&mut self) -> impl Iterator<Item = &mut Label> {
+        std::iter::once(&mut self.name).chain(&mut self.kind)
+    }
+
+    /// Bytes that this takes beside the body that it is a part of.
+    pub fn overhead(&self) -> usize {
+        let labels = self.labels().map(Label::own_bytes).sum::<usize>();
+        let fields = self.fields.iter().map(|field| size_of::<Field>() + field.value.capacity()).sum::<usize>();
+        let warnings = self.warnings.len() * size_of::<Cow<'static, str>>();
+        size_of::<Self>() + labels + fields + warnings + self.occurred.as_ref().map_or(0, String::capacity)
+    }
+}
+
 /// One stored incident, as people read it.
 #[derive(Clone, Debug)]
 pub struct Incident {

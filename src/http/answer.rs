@@ -5,20 +5,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::body::Reserved;
+use super::body::{Reserved, overhead};
+use crate::incident::{Draft, Label};
 use crate::senders::handshake::Reply;
 use crate::store::{Outcome, Receipt, Write};
 
 /// Bytes of one answer object beside its name and type: room enough that the buffer is allocated once.
 const OBJECT_SIZE: usize = 224;
-/// Up to so many objects are written at once; an answer of more is written part by part, as the caller takes it.
-const AT_ONCE: usize = 64;
-/// Bytes of such a part, and hardly more.
+/// Bytes, and hardly more, that are written at once; a longer answer is written part by part, as the caller takes it.
 const PART: usize = 64 * 1024;
 
 /// The body of an answer.
@@ -81,10 +80,12 @@ pub(super) fn greeting_response(reply: Reply) -> Response<Body> {
 
 /// 200 and one object an incident, in the order sent.
 pub(super) fn stored_response(write: Arc<Write>, receipt: Receipt, reserved: Reserved) -> Response<Body> {
-    let mut stored = Stored { created: receipt.created.to_string(), write, receipt, next: 0, left: 0, _reserved: reserved };
-    let body = if stored.write.drafts.len() <= AT_ONCE {
-        Body::whole(stored.render(usize::MAX))
+    let mut stored = Stored { created: receipt.created.to_string(), write, receipt, next: 0, left: 0, reserved };
+    let first = stored.render(PART);
+    let body = if stored.next == stored.write.drafts.len() {
+        Body::whole(first)
     } else {
+        stored.next = 0;
         stored.left = stored.length();
         stored.forget_details();
         Body::InParts(Box::new(stored))
@@ -105,7 +106,7 @@ pub(super) struct Stored {
     /// Bytes to come.
     left: u64,
     /// What is named may be a part of the body, which then stays until all is written.
-    _reserved: Reserved,
+    reserved: Reserved,
 }
 
 impl Stored {
@@ -141,11 +142,23 @@ impl Stored {
         lengths.sum::<u64>() + 1
     }
 
-    /// What was sent is on the disk, and no part of the answer. It may be large, and the caller slow.
+    /// What was sent is on the disk, and the answer needs no more of it than names and types. It may be large, and the caller slow.
     fn forget_details(&mut self) {
         // The writer lets go of it when it has answered; should it be late, all of it stays a little longer.
-        if let Some(write) = Arc::get_mut(&mut self.write) {
-            write.drafts.iter_mut().for_each(|draft| draft.raw = Bytes::new());
+        let Some(write) = Arc::get_mut(&mut self.write) else { return };
+        write.headers = String::new();
+        for draft in &mut write.drafts {
+            draft.raw = Bytes::new();
+            draft.key = None;
+            draft.fields = Vec::new();
+        }
+        let overhead = overhead(&write.drafts);
+        let shared = write.drafts.iter().flat_map(Draft::labels).map(Label::shared_bytes).sum();
+        // One of them keeps the whole body. Where they are most of it, a copy would save little.
+        if shared as u64 <= self.reserved.bytes().saturating_sub(overhead) / 2 {
+            let mut texts = BytesMut::with_capacity(shared);
+            write.drafts.iter_mut().flat_map(Draft::labels_mut).for_each(|label| label.move_to(&mut texts));
+            self.reserved.shrink_to(shared as u64 + overhead);
         }
     }
 
@@ -197,7 +210,7 @@ mod tests {
 
     use super::*;
     use crate::http::body::Budget;
-    use crate::incident::{Draft, IncidentId, Seq, Timestamp};
+    use crate::incident::{IncidentId, Seq, Timestamp};
 
     fn draft(name: &'static str) -> Draft {
         Draft {
@@ -279,5 +292,35 @@ mod tests {
         let Ok(alone) = Arc::try_unwrap(kept) else { panic!("nobody else has it") };
         let body = stored_response(Arc::new(alone), Receipt { created: Timestamp(0), outcomes }, budget()).into_body();
         assert_eq!(details(&body), 0);
+    }
+
+    #[test]
+    fn what_an_answer_does_not_need_is_given_back_to_the_budget() {
+        let (count, size) = (1000, 1000);
+        let body = Bytes::from(vec![b'x'; count * size]);
+        let held = |name_length: usize| {
+            let mut drafts = vec![draft("a"); count];
+            for (index, draft) in drafts.iter_mut().enumerate() {
+                draft.raw = body.slice(index * size..(index + 1) * size);
+                draft.name = Label::part(draft.raw.slice(..name_length)).unwrap();
+            }
+            let budget = Budget::new(10 << 20, Gauge::default());
+            let mut reserved = budget.reserve();
+            reserved.account_for(&drafts).unwrap();
+            let (before, beside) = (reserved.bytes(), overhead(&drafts));
+            assert_eq!(before, body.len() as u64 + beside);
+            let receipt = Receipt { created: Timestamp(0), outcomes: vec![Outcome::Stored(IncidentId::new(Seq(1), 7)); count] };
+            match stored_response(write(drafts), receipt, reserved).into_body() {
+                Body::InParts(stored) => (stored.reserved.bytes() - beside, stored),
+                Body::Whole(_) => panic!("at once"),
+            }
+        };
+        let (bytes, few) = held(100);
+        assert_eq!(bytes, (100 * count) as u64, "names are kept, and not what they were parts of");
+        assert!(body.is_unique());
+        drop(few);
+        let (bytes, _most) = held(900);
+        assert_eq!(bytes, body.len() as u64, "a copy would cost more than it saves");
+        assert!(!body.is_unique());
     }
 }

@@ -15,6 +15,8 @@ use tokio::time::{Instant, timeout_at};
 use super::error::Refused;
 use super::traffic::Traffic;
 use crate::buffer::Buffer;
+use crate::incident::Draft;
+use crate::store::Outcome;
 
 /// How much of a refused body is still read, so that the caller, who may write it all before reading, sees the answer.
 const DRAIN_BYTES: u64 = 1 << 20;
@@ -61,10 +63,34 @@ impl Reserved {
         if before + bytes > self.budget.limit.load(Ordering::Relaxed) { Err(Refused::OverBudget) } else { Ok(()) }
     }
 
-    /// Takes as much more as makes `bytes` in all.
-    pub(super) fn grow_to(&mut self, bytes: u64) -> Result<(), Refused> {
-        self.grow(bytes.saturating_sub(self.bytes))
+    /// What became of a body takes more room than it took on the way: it may have been packed, or hold very many tiny events.
+    pub(super) fn account_for(&mut self, drafts: &[Draft]) -> Result<(), Refused> {
+        let unpacked = drafts.iter().map(|draft| draft.raw.len() as u64).sum::<u64>();
+        self.grow(unpacked.saturating_sub(self.bytes))?;
+        let beside = overhead(drafts);
+        let others = self.budget.used.load(Ordering::Relaxed) - self.bytes;
+        match self.grow(beside) {
+            // The budget may be as small as the largest body, and that is not to be refused for ever.
+            Err(_) if others == 0 => Ok(()),
+            grown => grown,
+        }
     }
+
+    /// How much it is.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Gives back what is more than `bytes`.
+    pub(super) fn shrink_to(&mut self, bytes: u64) {
+        drop(Self { budget: Arc::clone(&self.budget), bytes: self.bytes.saturating_sub(bytes) });
+        self.bytes = self.bytes.min(bytes);
+    }
+}
+
+/// Bytes that drafts and their outcomes take beside the body that they are parts of.
+pub(super) fn overhead(drafts: &[Draft]) -> u64 {
+    drafts.iter().map(|draft| (draft.overhead() + size_of::<Outcome>()) as u64).sum()
 }
 
 impl Drop for Reserved {
@@ -183,5 +209,33 @@ mod tests {
         assert!(budget.reserve().grow(10).is_ok());
         budget.set_limit(9);
         assert!(matches!(budget.reserve().grow(10), Err(Refused::OverBudget)));
+    }
+
+    #[test]
+    fn a_part_of_it_can_be_given_back() {
+        let budget = Budget::new(10, Gauge::default());
+        let mut one = budget.reserve();
+        one.grow(10).unwrap();
+        one.shrink_to(12);
+        assert_eq!((one.bytes(), budget.gauge.get()), (10, 10));
+        one.shrink_to(4);
+        assert_eq!((one.bytes(), budget.gauge.get()), (4, 4));
+        assert!(budget.reserve().grow(6).is_ok());
+        drop(one);
+        assert_eq!((budget.gauge.get(), budget.used.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn tiny_events_count_as_what_they_take() {
+        let raw = Bytes::from_static(b"{}");
+        let one = Draft { name: "a".into(), kind: None, occurred: None, raw, key: None, fields: Vec::new(), warnings: Vec::new() };
+        let drafts = vec![one; 1000];
+        let budget = Budget::new(100_000, Gauge::default());
+        let mut alone = budget.reserve();
+        alone.grow(10).unwrap();
+        assert!(alone.account_for(&drafts).is_ok(), "nobody else needs the budget");
+        assert!(alone.bytes() > 100_000, "{}", alone.bytes());
+        let mut second = budget.reserve();
+        assert!(matches!(second.account_for(&drafts), Err(Refused::OverBudget)));
     }
 }

@@ -84,8 +84,7 @@ impl Entrance {
             Content::Events(intake) => {
                 note_map(passage, &instance, &intake);
                 let drafts = intake.drafts;
-                // What was packed takes more room now than it took on the way.
-                reserved.grow_to(drafts.iter().map(|draft| draft.raw.len() as u64).sum())?;
+                reserved.account_for(&drafts)?;
                 self.store(passage, &instance, drafts, reserved).await
             }
         }
