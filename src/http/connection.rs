@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
 use super::early::NamedErrors;
+use super::sending::Outgoing;
 use super::stall::Unstalled;
 use super::traffic::{Guarded, Traffic};
 use super::{CoarseTimer, Door, Entrance};
@@ -102,7 +103,10 @@ impl Entrance {
         let service = service_fn(move |request| {
             let (entrance, visit) = (Arc::clone(&self), Arc::clone(&visit));
             // Boxed, because it is large, and between two requests there is none.
-            Box::pin(async move { Ok::<_, Infallible>(entrance.answer(request, &visit).await) })
+            Box::pin(async move {
+                let _in_flight = visit.traffic.begin();
+                Ok::<_, Infallible>(entrance.answer(request, &visit).await)
+            })
         });
         let connection = http1::Builder::new()
             .timer(timer)
@@ -137,7 +141,7 @@ impl Entrance {
         }
         let mut connection = std::pin::pin!(connection);
         connection.as_mut().graceful_shutdown();
-        finish(connection).await;
+        finish(connection, LAST_WORDS).await;
     }
 
     async fn serve_http2<IO>(self: Arc<Self>, io: IO, visit: Visit, mut stop: watch::Receiver<bool>)
@@ -151,7 +155,11 @@ impl Entrance {
         let io = Guarded::new(io, Arc::clone(&traffic), patience);
         let service = service_fn(move |request| {
             let (entrance, visit) = (Arc::clone(&self), Arc::clone(&visit));
-            async move { Ok::<_, Infallible>(entrance.answer(request, &visit).await) }
+            async move {
+                let in_flight = visit.traffic.begin();
+                let response = entrance.answer(request, &visit).await;
+                Ok::<_, Infallible>(response.map(|body| Outgoing::new(body, in_flight.answered())))
+            }
         });
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -171,15 +179,21 @@ impl Entrance {
                 ended = connection.as_mut() => return log_end(ended),
                 () = age.as_mut() => break,
                 _ = stop.wait_for(|stop| *stop) => break,
-                () = tokio::time::sleep(patience) => if traffic.is_idle_since(&mut seen) { break },
+                () = tokio::time::sleep(patience) => if traffic.is_idle_since(&mut seen, patience) || traffic.untaken(patience) > 0 { break },
             }
         }
         connection.as_mut().graceful_shutdown();
-        // GOAWAY lets streams finish. The peer is then expected to close; one that does not is left.
-        tokio::select! {
-            () = finish(connection) => {}
-            () = traffic.quiet(GOODBYE) => {}
-        }
+        say_goodbye(connection, &traffic, patience).await;
+    }
+}
+
+/// After GOAWAY, which lets streams finish. The peer is then expected to close; one that does not is left. One that does not take
+/// what it asked for might never stop asking.
+async fn say_goodbye(connection: Pin<&mut impl Future<Output = hyper::Result<()>>>, traffic: &Traffic, patience: Duration) {
+    let time = if traffic.untaken(patience) > 0 { GOODBYE } else { LAST_WORDS };
+    tokio::select! {
+        () = finish(connection, time) => {}
+        () = traffic.quiet(GOODBYE, patience) => {}
     }
 }
 
@@ -195,9 +209,9 @@ async fn say(io: impl Read + Write + Unpin, answer: Vec<u8>) {
     let _ = tokio::time::timeout(LAST_ANSWER, said).await;
 }
 
-/// Waits for the last answers; a peer that does not read them is cut off.
-async fn finish(connection: Pin<&mut impl Future<Output = hyper::Result<()>>>) {
-    if let Ok(ended) = tokio::time::timeout(LAST_WORDS, connection).await {
+/// Waits for the last answers; a peer that does not read them in time is cut off.
+async fn finish(connection: Pin<&mut impl Future<Output = hyper::Result<()>>>, time: Duration) {
+    if let Ok(ended) = tokio::time::timeout(time, connection).await {
         log_end(ended);
     }
 }

@@ -39,7 +39,6 @@ pub(super) struct Passage<'a> {
 impl Entrance {
     /// Answers one request.
     pub(super) async fn answer(&self, request: Request<Incoming>, visit: &Visit) -> Response<Body> {
-        let _in_flight = visit.traffic.begin();
         let (mut head, mut incoming) = request.into_parts();
         vouched::vouch(&mut head, visit.client.as_deref());
         let site = self.site.load_full();

@@ -16,6 +16,7 @@ mod instance;
 mod reading;
 mod request_id;
 mod route;
+mod sending;
 mod shares;
 mod stall;
 mod timer;

@@ -8,12 +8,13 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use slab::Slab;
 use tokio::time::{Sleep, sleep};
 
 /// Bytes without a request or body in between. Twice the connection's flow-control window: that much body may be read
@@ -28,6 +29,8 @@ pub struct Traffic {
     unexplained: AtomicU64,
     begun: AtomicU64,
     ended: AtomicU64,
+    /// Of each answer that is being sent over HTTP/2, when it last got on.
+    sending: Mutex<Slab<Instant>>,
 }
 
 impl Traffic {
@@ -48,32 +51,72 @@ impl Traffic {
         self.begun.load(Ordering::Relaxed) == 0
     }
 
-    /// Waits until nothing was in flight for as long as `time`.
-    pub(super) async fn quiet(&self, time: Duration) {
+    /// Waits until nothing was in flight for as long as `time`; see [`Self::is_idle_since`].
+    pub(super) async fn quiet(&self, time: Duration, patience: Duration) {
         let mut seen = self.begun.load(Ordering::Relaxed);
         loop {
             sleep(time).await;
-            if self.is_idle_since(&mut seen) {
+            if self.is_idle_since(&mut seen, patience) {
                 return;
             }
         }
     }
 
-    /// Whether nothing is in flight and nothing was since `seen`, which is brought up to date.
-    pub(super) fn is_idle_since(&self, seen: &mut u64) -> bool {
+    /// Whether nothing is in flight and nothing was since `seen`, which is brought up to date. Answers that did not get on within
+    /// `patience` are nothing.
+    pub(super) fn is_idle_since(&self, seen: &mut u64, patience: Duration) -> bool {
         let (begun, ended) = (self.begun.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));
-        let is_idle = begun == ended && begun == *seen;
+        let is_idle = begun == ended + self.untaken(patience) && begun == *seen;
         *seen = begun;
         is_idle
+    }
+
+    /// How many answers did not get on within `patience`.
+    pub(super) fn untaken(&self, patience: Duration) -> u64 {
+        self.sending().iter().filter(|(_, progress)| progress.elapsed() > patience).count() as u64
+    }
+
+    /// The slab is whole between any two statements here, so a poisoned lock is no reason to stop.
+    fn sending(&self) -> MutexGuard<'_, Slab<Instant>> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A request that is being answered.
+#[derive(Debug)]
 pub(super) struct InFlight(Arc<Traffic>);
+
+impl InFlight {
+    /// There is an answer, which is to be sent.
+    pub(super) fn answered(self) -> Sending {
+        let place = self.0.sending().insert(Instant::now());
+        Sending { in_flight: self, place }
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// An answer that is being sent; its request is in flight until then.
+#[derive(Debug)]
+pub(super) struct Sending {
+    in_flight: InFlight,
+    place: usize,
+}
+
+impl Sending {
+    /// A part of it is gone.
+    pub(super) fn progress(&self) {
+        self.in_flight.0.sending()[self.place] = Instant::now();
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.in_flight.0.sending().remove(self.place);
     }
 }
 
@@ -152,11 +195,16 @@ mod tests {
     #[test]
     fn a_connection_is_idle_when_nothing_happened_between_two_looks() {
         let traffic = Arc::new(Traffic::default());
-        let mut seen = 0;
+        let (mut seen, patience) = (0, Duration::from_secs(60));
         let request = traffic.begin();
-        assert!(!traffic.is_idle_since(&mut seen));
-        assert!(!traffic.is_idle_since(&mut seen), "still in flight");
-        drop(request);
-        assert!(traffic.is_idle_since(&mut seen));
+        assert!(!traffic.is_idle_since(&mut seen, patience));
+        assert!(!traffic.is_idle_since(&mut seen, patience), "still in flight");
+        let sending = request.answered();
+        assert!(!traffic.is_idle_since(&mut seen, patience), "still being sent");
+        assert!(traffic.is_idle_since(&mut seen, Duration::ZERO), "for too long");
+        assert_eq!(traffic.untaken(Duration::ZERO), 1);
+        drop(sending);
+        assert!(traffic.is_idle_since(&mut seen, patience));
+        assert_eq!(traffic.untaken(Duration::ZERO), 0);
     }
 }

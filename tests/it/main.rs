@@ -34,6 +34,7 @@ mod shapes;
 mod smuggling;
 mod steps;
 mod strace;
+mod streams;
 mod systemd;
 mod tls;
 mod tls_client;
