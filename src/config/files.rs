@@ -3,10 +3,10 @@
 
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::Access;
+use rustix::fs::{Access, StatVfsMountFlags};
 
 use super::Config;
 use super::errors::ConfigError;
@@ -34,21 +34,41 @@ pub fn check_files(config: &Config) -> Vec<ConfigError> {
 const CREDENTIALS: &str = "/run/credentials/";
 
 /// A warning if others can read the configuration, which holds secrets.
-pub(super) fn mode_warning(file: &File) -> io::Result<Option<String>> {
-    let mode = exposed_mode(&file.metadata()?);
-    Ok(mode.map(|mode| format!("holds secrets and can be read by others (mode {mode:04o}): chmod 600, or move them to {{ file = … }}")))
+pub(super) fn mode_warning(path: &Path, file: &File) -> io::Result<Option<String>> {
+    let advice = openness(path, &file.metadata()?);
+    Ok(advice.map(|advice| format!("holds secrets and {advice}, or move them to {{ file = … }}")))
 }
 
 /// A warning if others can read the file of a secret or a private key.
 pub(super) fn exposure(path: &Path, metadata: &Metadata) -> Option<String> {
-    let mode = exposed_mode(metadata).filter(|_| !path.starts_with(CREDENTIALS))?;
-    Some(format!("{path:?} holds a secret and is open to others (mode {mode:04o}): chmod 600"))
+    openness(path, metadata).map(|advice| format!("{path:?} holds a secret and {advice}"))
 }
 
-/// The permissions, if anybody but the owner has any.
-fn exposed_mode(metadata: &Metadata) -> Option<u32> {
+/// How a file is open to others, and what is to be done about it; none where nothing is, or can be.
+fn openness(path: &Path, metadata: &Metadata) -> Option<String> {
     let mode = metadata.permissions().mode() & 0o777;
-    (mode & 0o077 != 0).then_some(mode)
+    let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
+    if mode & suspicious(is_own) == 0 || is_inside(path, Path::new(CREDENTIALS)) || is_mounted_read_only(path) {
+        return None;
+    }
+    let advice = if is_own { "chmod 600" } else { "its owner should take that from them (chmod o=)" };
+    Some(format!("can be read by others (mode {mode:04o}): {advice}"))
+}
+
+/// The permissions that nobody but the owner should have. Where the owner is somebody else, the file was given to the gateway, by
+/// its group like as not: a key that several services share.
+pub(super) fn suspicious(is_own: bool) -> u32 {
+    if is_own { 0o077 } else { 0o007 }
+}
+
+/// Whether a file is there in truth: the path may be a link.
+pub(super) fn is_inside(path: &Path, folder: &Path) -> bool {
+    path.canonicalize().as_deref().unwrap_or(path).starts_with(folder)
+}
+
+/// As a container's secrets are: readable for all who are in it, which is for the gateway, and not to be changed from there.
+fn is_mounted_read_only(path: &Path) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 fn check_folder(folder: &Path) -> Result<(), String> {

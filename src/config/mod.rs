@@ -103,7 +103,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         let (file, text) = read_file(path)?;
         let (mut config, has_literal_secret) = parse(&text, path, &|name| std::env::var(name).ok())?;
-        if has_literal_secret && let Some(warning) = files::mode_warning(&file).map_err(|error| unreadable(path, &error))? {
+        if has_literal_secret && let Some(warning) = files::mode_warning(path, &file).map_err(|error| unreadable(path, &error))? {
             config.warnings.push(ConfigError::of_file(warning).in_file(path));
         }
         let exposed = config.exposed_keys();

@@ -1,13 +1,13 @@
 //! What is looked at on the disk.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 use super::MINIMAL;
-use crate::config::files::exposure;
+use crate::config::files::{exposure, is_inside, suspicious};
 use crate::config::{Config, check_files};
 
 fn write(folder: &TempDir, text: &str, mode: u32) -> PathBuf {
@@ -81,6 +81,29 @@ fn what_systemd_passes_is_no_reason_to_worry() {
     let metadata = fs::metadata(&file).unwrap();
     assert!(exposure(&file, &metadata).is_some());
     assert_eq!(exposure(Path::new("/run/credentials/hookgate.service/secret_edr"), &metadata), None);
+
+    let (inside, outside) = (folder.path().join("inside"), folder.path().join("outside"));
+    fs::create_dir_all(&inside).unwrap();
+    fs::write(inside.join("real"), "x").unwrap();
+    symlink(inside.join("real"), &outside).unwrap();
+    symlink(&file, inside.join("link")).unwrap();
+    let inside = inside.canonicalize().unwrap();
+    assert!(is_inside(&outside, &inside), "a link to it");
+    assert!(!is_inside(&inside.join("link"), &inside) && !is_inside(&inside.join("../secret"), &inside), "ways out of it");
+}
+
+#[test]
+fn a_key_that_another_user_shares_with_the_group_is_no_reason_to_worry() {
+    for (mode, is_own, is_open) in
+        [(0o640, true, true), (0o644, true, true), (0o600, true, false), (0o640, false, false), (0o644, false, true)]
+    {
+        assert_eq!(mode & suspicious(is_own) != 0, is_open, "{mode:o} {is_own}");
+    }
+    // Everywhere root's, and not a secret; so root owns it, and if root runs this test, chmod it is.
+    let shared = Path::new("/etc/passwd");
+    let warning = exposure(shared, &fs::metadata(shared).unwrap());
+    let advice = if rustix::process::geteuid().is_root() { "chmod 600" } else { "its owner" };
+    assert!(warning.is_none_or(|warning| warning.contains(advice)), "none on a read-only root");
 }
 
 #[test]
