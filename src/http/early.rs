@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::StatusCode;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 use super::Entrance;
 use crate::listener::Crowded;
@@ -21,12 +21,39 @@ use crate::metrics::RejectionLabels;
 /// Status line, `connection`, `content-length: 0` and `date`: hyper's answers stay well below.
 const LONGEST_BARE_ANSWER: usize = 200;
 
+/// How an HTTP/2 client begins (RFC 9113 section 3.4), as far as hyper reads that before it gives up.
+const HTTP2: &[u8] = b"PRI * HTTP/2";
+/// The first bytes are read by way of a buffer of our own, because a cursor does not say how much was put behind it.
+const FIRST_READ: usize = 4 * 1024;
+
 /// A connection whose parse errors are answered in the gateway's own words.
 pub(super) struct NamedErrors<IO> {
     io: IO,
     entrance: Arc<Entrance>,
     remote: IpAddr,
     replacing: Option<Replacement>,
+    beginning: Beginning,
+}
+
+/// What the first bytes of a connection say. Where they arrive one by one, hyper takes an HTTP/2 preface for a bad request.
+enum Beginning {
+    /// So many bytes were those of the preface.
+    Perhaps(usize),
+    Http2,
+    Other,
+}
+
+impl Beginning {
+    fn note(&mut self, read: &[u8]) {
+        let Self::Perhaps(seen) = *self else { return };
+        let expected = &HTTP2[seen..];
+        let more = read.len().min(expected.len());
+        *self = match expected.strip_prefix(&read[..more]) {
+            Some([]) => Self::Http2,
+            Some(_) => Self::Perhaps(seen + more),
+            None => Self::Other,
+        };
+    }
 }
 
 /// Our answer on its way out, and what hyper is told has been written then.
@@ -38,7 +65,7 @@ struct Replacement {
 
 impl<IO> NamedErrors<IO> {
     pub(super) fn new(io: IO, entrance: Arc<Entrance>, remote: IpAddr) -> Self {
-        Self { io, entrance, remote, replacing: None }
+        Self { io, entrance, remote, replacing: None, beginning: Beginning::Perhaps(0) }
     }
 }
 
@@ -62,7 +89,10 @@ impl<IO: Write + Unpin> NamedErrors<IO> {
         if self.replacing.is_none()
             && let Some(status) = bare_error(buf)
         {
-            let answer = self.entrance.answer_unparsable(status, self.remote);
+            let answer = match self.beginning {
+                Beginning::Http2 => self.entrance.answer_plain_http2(self.remote),
+                _ => self.entrance.answer_unparsable(status, self.remote),
+            };
             self.replacing = Some(Replacement { answer, sent: 0, stands_for: buf.len() });
         }
         self.replacing.is_some()
@@ -137,8 +167,18 @@ impl Entrance {
 }
 
 impl<IO: Read + Unpin> Read for NamedErrors<IO> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if !matches!(this.beginning, Beginning::Perhaps(_)) {
+            return Pin::new(&mut this.io).poll_read(cx, buf);
+        }
+        let mut first = [0; FIRST_READ];
+        let room = first.len().min(buf.remaining());
+        let mut own = ReadBuf::new(&mut first[..room]);
+        ready!(Pin::new(&mut this.io).poll_read(cx, own.unfilled()))?;
+        this.beginning.note(own.filled());
+        buf.put_slice(own.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -168,6 +208,22 @@ impl<IO: Write + Unpin> Write for NamedErrors<IO> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_preface_is_known_however_it_arrives() {
+        let told = |pieces: &[&[u8]]| {
+            let mut beginning = Beginning::Perhaps(0);
+            pieces.iter().for_each(|piece| beginning.note(piece));
+            beginning
+        };
+        for pieces in [&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..]][..], &[b"P", b"", b"RI * HTT", b"P/2"], &[b"PRI * HTTP/", b"2.0\r"]] {
+            assert!(matches!(told(pieces), Beginning::Http2), "{pieces:?}");
+        }
+        for pieces in [&[&b"POST / HTTP/1.1\r\n"[..]][..], &[b"PRI", b" / HTTP/2"], &[b"PRI * HTTP/", b"1.1"]] {
+            assert!(matches!(told(pieces), Beginning::Other), "{pieces:?}");
+        }
+        assert!(matches!(told(&[b"PRI *"]), Beginning::Perhaps(5)));
+    }
 
     #[test]
     fn only_hypers_own_answers_are_replaced() {

@@ -220,16 +220,18 @@ fn a_body_that_does_not_come_in_time_for_the_end_is_told_to_come_back() {
 #[test]
 fn http2_without_tls_is_told_what_to_do() {
     let running = Running::start(BASIC);
-    // The preface and an empty SETTINGS frame (RFC 9113, sections 3.4 and 6.5), as a client with prior knowledge begins.
-    let mut client = connect(running.address);
-    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
-    let answer = read_answer(&mut client, "GET");
-    answer.check_what_every_answer_has();
-    assert_eq!(answer.status, 400);
-    assert!(answer.text().starts_with("malformed request: ") && answer.text().contains("HTTP/2"), "{}", answer.text());
-    assert_eq!(running.metric("hookgate_rejections_total{instance=\"\",reason=\"framing\"}"), 1.0);
-    drop(client);
-    eventually("its place is free again", || running.metric("hookgate_connections") == 0.0);
+    // The preface and an empty SETTINGS frame (RFC 9113, sections 3.4 and 6.5), as a client with prior knowledge begins; and what is
+    // there of it when a packet ends in its first line.
+    for begun in [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"[..], b"PRI * HTTP/2.0\r\n", b"PRI * HTTP/2.0"] {
+        let mut client = connect(running.address);
+        client.write_all(begun).unwrap();
+        let answer = read_answer(&mut client, "GET");
+        answer.check_what_every_answer_has();
+        assert_eq!(answer.status, 400);
+        assert!(answer.text().starts_with("malformed request: ") && answer.text().contains("HTTP/2"), "{}", answer.text());
+    }
+    assert_eq!(running.metric("hookgate_rejections_total{instance=\"\",reason=\"framing\"}"), 3.0);
+    eventually("their places are free again", || running.metric("hookgate_connections") == 0.0);
 }
 
 #[test]
