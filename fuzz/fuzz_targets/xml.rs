@@ -24,13 +24,14 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         accept,
         unwrap: Vec::new(),
         cloudevents: false,
+        mapping: None,
     };
     let bytes = Bytes::copy_from_slice(body);
     let body = Body { query: None, content_type: None, content_encoding: None, bytes, headers: &HeaderMap::new(), secret_header: None };
     match read(body, &rules) {
-        Ok(drafts) => {
-            assert!(drafts.iter().map(|draft| draft.raw.len()).sum::<usize>() <= MAX_BODY);
-            for draft in &drafts {
+        Ok(intake) => {
+            assert!(intake.drafts.iter().map(|draft| draft.raw.len()).sum::<usize>() <= MAX_BODY);
+            for draft in &intake.drafts {
                 serde_json::from_slice::<&RawValue>(&draft.raw).expect("an incident's rawJson is JSON");
             }
         }
