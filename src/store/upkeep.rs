@@ -15,6 +15,8 @@ const KEYS_EVERY: Duration = Duration::from_secs(3600);
 const PAUSE_WHEN_BUSY: Duration = Duration::from_millis(20);
 /// How often to look at the size of the files and the room on the disk.
 const SURVEY_EVERY: Duration = Duration::from_secs(1);
+/// With less room than for this the store counts as full.
+const LITTLE: u64 = 64 << 10;
 /// After a step failed, most likely for want of room.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -24,7 +26,10 @@ pub(super) struct Upkeep {
     incidents_due: Instant,
     keys_due: Instant,
     surveyed: Option<Instant>,
-    is_nearly_full: bool,
+    /// Something was written since then, so that what is known of the room is an estimate, and a cautious one.
+    is_estimate: bool,
+    /// There was not even room for a small request then.
+    is_full: bool,
     /// A commit has grown the write-ahead log since the last checkpoint was looked at.
     has_grown: bool,
     /// The last step failed, and the log says so; from when on to try again.
@@ -38,7 +43,8 @@ impl Upkeep {
             incidents_due: now,
             keys_due: now,
             surveyed: None,
-            is_nearly_full: false,
+            is_estimate: false,
+            is_full: false,
             // What a crash left in the write-ahead log.
             has_grown: true,
             failing: None,
@@ -51,7 +57,7 @@ impl Upkeep {
         let next = self.failing.map_or(next, |until| next.max(until));
         match self.surveyed {
             // Space may come back while nobody sends.
-            Some(surveyed) if database.wants_room() => next.min(surveyed + SURVEY_EVERY),
+            Some(surveyed) if self.is_full || database.wants_room() => next.min(surveyed + SURVEY_EVERY),
             _ => next,
         }
     }
@@ -59,28 +65,42 @@ impl Upkeep {
     /// Takes note of a commit.
     pub(super) fn committed(&mut self) {
         self.has_grown = true;
+        self.is_estimate = true;
     }
 
-    /// Whether the room that is left is kept for expiring and checkpointing; looked up at most once a second.
-    pub(super) fn is_nearly_full(&mut self, database: &mut Database) -> bool {
-        self.survey(database);
-        self.is_nearly_full
+    /// Whether there is room for so many bytes above what is kept for expiring and checkpointing. Costs nothing as long as there
+    /// is plenty.
+    pub(super) fn has_room(&mut self, database: &mut Database, bytes: u64) -> bool {
+        self.survey_if_due(database);
+        // Two commits without a step between them. A log that cannot be looked at fails the next commit, which then says why.
+        if self.has_grown {
+            let _ = database.look_at_log();
+        }
+        if !database.takes(bytes) && self.is_estimate {
+            self.survey(database);
+        }
+        database.takes(bytes)
+    }
+
+    /// Whether there is not even room for a small request.
+    pub(super) fn is_full(&mut self, database: &mut Database) -> bool {
+        !self.has_room(database, LITTLE)
     }
 
     /// Takes note of a write that found no room.
     pub(super) fn disk_is_full(&mut self, database: &mut Database) {
-        self.is_nearly_full = database.make_room();
+        database.make_room();
+        self.survey(database);
     }
 
     /// Does a little of what is due. Fails if nothing may be written any more.
     pub(super) fn step(&mut self, database: &mut Database, is_busy: bool) -> Result<(), Arc<str>> {
-        self.survey(database);
+        self.survey_if_due(database);
         let now = Instant::now();
         if self.failing.is_some_and(|until| now < until) {
             return Ok(());
         }
-        let outcome = self.checkpoint(database).and_then(|()| self.expire(database, now, is_busy));
-        match outcome {
+        match self.checkpoint_and_expire(database, now, is_busy) {
             Ok(()) => self.failing = None,
             Err(failure) if failure.consequence == Consequence::Fatal => return Err(failure.error.to_string().into()),
             Err(failure) => {
@@ -88,11 +108,33 @@ impl Upkeep {
                     tracing::warn!(error = %failure.error, "upkeep of the store failed; commits go on, and it is tried again");
                 }
                 self.failing = Some(now + TRY_AGAIN_AFTER);
-                if failure.error == WriteError::DiskFull {
-                    self.disk_is_full(database);
-                }
             }
         }
+        Ok(())
+    }
+
+    /// Where one of the two finds no room, the other may make some.
+    fn checkpoint_and_expire(&mut self, database: &mut Database, now: Instant, is_busy: bool) -> Result<(), Failure> {
+        let mut copied = self.checkpoint(database);
+        if let Err(failure) = copied {
+            self.make_room_after(database, failure)?;
+            // With the room of the ballast it may work.
+            copied = self.checkpoint(database);
+        }
+        match self.expire(database, now, is_busy) {
+            // The next step copies it, and may then go better.
+            Ok(deleted) if deleted > 0 => Ok(()),
+            Ok(_) => copied,
+            Err(failure) => self.make_room_after(database, failure.clone()).and(Err(failure)),
+        }
+    }
+
+    /// Throws off the ballast if that was what failed.
+    fn make_room_after(&mut self, database: &mut Database, failure: Failure) -> Result<(), Failure> {
+        if failure.error != WriteError::DiskFull {
+            return Err(failure);
+        }
+        self.disk_is_full(database);
         Ok(())
     }
 
@@ -104,28 +146,44 @@ impl Upkeep {
         Ok(())
     }
 
-    fn expire(&mut self, database: &mut Database, now: Instant, is_busy: bool) -> Result<(), Failure> {
-        if now >= self.incidents_due {
+    /// Returns how much is gone.
+    fn expire(&mut self, database: &mut Database, now: Instant, is_busy: bool) -> Result<u64, Failure> {
+        let progress = if now >= self.incidents_due {
             let progress = database.expire_incidents()?;
             self.metrics.expired.inc_by(progress.deleted);
-            self.has_grown |= progress.deleted > 0;
             self.incidents_due = next(progress, now, INCIDENTS_EVERY, is_busy);
+            progress
         } else if now >= self.keys_due {
             let progress = database.expire_keys()?;
-            self.has_grown |= progress.deleted > 0;
             self.keys_due = next(progress, now, KEYS_EVERY, is_busy);
+            progress
+        } else {
+            return Ok(0);
+        };
+        if progress.deleted > 0 {
+            self.committed();
         }
-        Ok(())
+        Ok(progress.deleted)
+    }
+
+    fn survey_if_due(&mut self, database: &mut Database) {
+        if self.surveyed.is_none_or(|at| at.elapsed() >= SURVEY_EVERY) {
+            self.survey(database);
+            self.metrics.store_size.set(database.size().try_into().unwrap_or(i64::MAX));
+        }
     }
 
     fn survey(&mut self, database: &mut Database) {
+        database.survey();
         let now = Instant::now();
-        if self.surveyed.is_some_and(|at| now.duration_since(at) < SURVEY_EVERY) {
-            return;
-        }
         self.surveyed = Some(now);
-        self.metrics.store_size.set(database.size().try_into().unwrap_or(i64::MAX));
-        self.is_nearly_full = database.is_nearly_full();
+        self.is_estimate = false;
+        self.is_full = !database.takes(LITTLE);
+        if self.is_full {
+            // What has expired since the last look makes room; what waits in the log would take some.
+            self.incidents_due = self.incidents_due.min(now + SURVEY_EVERY);
+            self.has_grown = true;
+        }
     }
 }
 

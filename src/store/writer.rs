@@ -121,10 +121,9 @@ impl Writer {
 
     /// Commits all of `requests` in one transaction and answers them. Fails if nothing may be written any more.
     fn commit(&mut self, requests: Vec<Request>) -> Result<(), Arc<str>> {
-        if self.upkeep.is_nearly_full(&mut self.database) {
-            self.note(Err(&WriteError::DiskFull));
-            refuse(requests, &WriteError::DiskFull);
-            return Ok(());
+        let bytes = requests.iter().map(|request| request.prepared.room()).sum();
+        if !self.upkeep.has_room(&mut self.database, bytes) {
+            return self.commit_what_fits(requests);
         }
         let started = Instant::now();
         match self.database.store(requests.iter().map(|request| &request.prepared)) {
@@ -145,14 +144,29 @@ impl Writer {
         }
     }
 
+    /// There is no room for all of them. The smaller ones of a batch may fit where the disk is full only for the whole of it.
+    fn commit_what_fits(&mut self, mut requests: Vec<Request>) -> Result<(), Arc<str>> {
+        let is_full = self.upkeep.is_full(&mut self.database);
+        if requests.len() > 1 && !is_full {
+            let second = requests.split_off(requests.len() / 2);
+            return self.commit(requests).and_then(|()| self.commit(second));
+        }
+        if is_full {
+            self.note(Err(&WriteError::DiskFull));
+        }
+        refuse(requests, &WriteError::DiskFull);
+        Ok(())
+    }
+
     fn probe(&mut self) -> Result<(), Arc<str>> {
-        if self.upkeep.is_nearly_full(&mut self.database) {
+        if self.upkeep.is_full(&mut self.database) {
             self.note(Err(&WriteError::DiskFull));
             return Ok(());
         }
         match self.database.probe() {
             Ok(()) => {
                 self.note(Ok(()));
+                self.upkeep.committed();
                 Ok(())
             }
             Err(failure) => self.failed(Vec::new(), &failure),

@@ -10,8 +10,13 @@ use crate::process::{PROGRAM, Process};
 use crate::sender::{CONFIG, Told, post};
 use crate::strace::skip;
 
-/// Size of the disk, in MiB. Floor and ballast are a 64th of it.
+/// Size of the disk, in MiB.
 const DISK_MIB: u64 = 32;
+/// Of this disk.
+const FLOOR: u64 = (DISK_MIB << 20) / 64;
+/// How many send at the same time, and how much in one body: the disk is full in a second or two.
+const SENDERS: usize = 8;
+const LARGE: usize = 200_000;
 /// What is promised.
 const HEALED_AFTER: Duration = Duration::from_secs(5);
 
@@ -78,7 +83,52 @@ impl Drop for Disk {
 }
 
 fn body(key: usize) -> String {
-    format!("{{\"key\":{key},\"pad\":\"{}\"}}", "x".repeat(20_000))
+    body_of(key, 20_000)
+}
+
+fn body_of(key: usize, bytes: usize) -> String {
+    format!("{{\"key\":{key},\"pad\":\"{}\"}}", "x".repeat(bytes))
+}
+
+/// The configuration with a retention, or none.
+fn configure(disk: &Disk, retention: Option<&str>) {
+    let retention = retention.map(|time| format!("[store]\nretention = \"{time}\"\n")).unwrap_or_default();
+    std::fs::write(disk.path("hookgate.toml"), format!("{CONFIG}{retention}")).unwrap();
+}
+
+/// Has many send large events at the same time until each of them was refused. Returns how many were acknowledged.
+fn flood(process: &Process) -> usize {
+    let send = |first: usize| {
+        // No key that anybody else uses.
+        let keys = (first..).step_by(SENDERS).map(|key| key + 1_000_000);
+        let told = keys.map(|key| post(process.address, &body_of(key, LARGE)));
+        let mut acknowledged = 0;
+        let end =
+            told.inspect(|told| acknowledged += usize::from(matches!(told, Told::Stored(_)))).find(|told| !matches!(told, Told::Stored(_)));
+        assert_eq!(end, Some(Told::Refused(503)));
+        acknowledged
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..SENDERS).map(|first| scope.spawn(move || send(first))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    })
+}
+
+/// Every key has the id that it was acknowledged with.
+fn assert_known(process: &Process, acknowledged: &[Told]) {
+    for (key, told) in acknowledged.iter().enumerate() {
+        assert_eq!(post(process.address, &body(key)), *told, "key {key}");
+    }
+}
+
+/// Ends the gateway and counts the incidents that are whole.
+fn verified(disk: &Disk, process: Process) -> usize {
+    process.signal("TERM");
+    assert_eq!(process.exit_code(), Some(0));
+    let verified = disk.hookgate("verify").stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(verified.status.success(), "{text}");
+    text.split_once("incidents whole").and_then(|(_, rest)| rest.split_whitespace().next()?.replace(',', "").parse().ok()).expect(&text)
 }
 
 /// Sends new events until one is refused, and remembers what was acknowledged.
@@ -144,12 +194,69 @@ fn a_full_disk_is_a_503_loses_nothing_and_heals_within_five_seconds() {
     assert!(healed < HEALED_AFTER, "{healed:?}");
     eventually("the ballast is there", || disk.has_ballast());
 
-    for (key, told) in acknowledged.iter().enumerate() {
-        assert_eq!(post(process.address, &body(key)), *told, "key {key} has the id that it was acknowledged with");
+    assert_known(&process, &acknowledged);
+    assert_eq!(verified(&disk, process), acknowledged.len());
+}
+
+#[test]
+fn the_gateway_itself_never_takes_the_floor_however_fast_events_come() {
+    let Some(disk) = Disk::mount() else {
+        return skip("no tmpfs can be mounted here: it takes root, or user namespaces");
+    };
+    configure(&disk, None);
+    let process = Process::start(&mut disk.hookgate("serve"));
+    send_until_taken(&process, &mut Vec::new());
+    let acknowledged = flood(&process);
+    // What is committed is copied into the database afterwards, and has its room, too.
+    let wal = || disk.path("hookgate.db-wal").metadata().map_or(0, |file| file.len());
+    println!("{} events, then 503 with {} KiB left, and {} KiB of log", acknowledged, disk.room() >> 10, wal() >> 10);
+    assert!(disk.has_ballast() && disk.room() >= FLOOR / 2, "{} bytes left", disk.room());
+    // Closing copies the rest.
+    assert_eq!(verified(&disk, process), acknowledged + 1);
+    assert!(disk.has_ballast() && disk.room() >= FLOOR / 2, "{} bytes left", disk.room());
+}
+
+#[test]
+fn a_full_disk_is_healed_by_a_restart_with_a_shorter_retention() {
+    let Some(disk) = Disk::mount() else {
+        return skip("no tmpfs can be mounted here: it takes root, or user namespaces");
+    };
+    configure(&disk, None);
+    let process = Process::start(&mut disk.hookgate("serve"));
+    let before = flood(&process);
+    // The last byte, too, with what waits in the log not yet copied.
+    disk.fill(0);
+    process.kill();
+    disk.fill(0);
+    configure(&disk, Some("1s"));
+    let process = Process::start(&mut disk.hookgate("serve"));
+    let mut acknowledged = Vec::new();
+    let healed = send_until_taken(&process, &mut acknowledged);
+    println!("{before} events, full to the last byte; healed by the retention after {healed:?}");
+    assert!(healed < HEALED_AFTER, "{healed:?}");
+}
+
+#[test]
+fn a_full_disk_is_healed_by_the_retention_under_the_running_gateway() {
+    let Some(disk) = Disk::mount() else {
+        return skip("no tmpfs can be mounted here: it takes root, or user namespaces");
+    };
+    configure(&disk, Some("5s"));
+    let process = Process::start(&mut disk.hookgate("serve"));
+    let before = flood(&process);
+    let mut acknowledged = Vec::new();
+    send_until_refused(&process, &mut acknowledged);
+    let healed = send_until_taken(&process, &mut acknowledged);
+    println!("{before} large events within the retention; healed by itself after {healed:?}");
+    assert!(healed < Duration::from_secs(5) + HEALED_AFTER, "{healed:?}");
+
+    // What is acknowledged now is far from its end when the gateway dies, and the next one keeps it.
+    for _ in 0..20 {
+        send_until_taken(&process, &mut acknowledged);
     }
-    process.signal("TERM");
-    process.exit_code();
-    let verified = disk.hookgate("verify").stdin(Stdio::null()).output().unwrap();
-    let text = String::from_utf8_lossy(&verified.stdout).into_owned();
-    assert!(text.contains(&format!("incidents whole    {} ", acknowledged.len())) && verified.status.success(), "{text}");
+    assert!(disk.has_ballast());
+    process.kill();
+    configure(&disk, None);
+    let process = Process::start(&mut disk.hookgate("serve"));
+    assert!(verified(&disk, process) >= 20);
 }

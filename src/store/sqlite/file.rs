@@ -60,9 +60,16 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder(path))?.sync_all()
 }
 
-/// Bytes of the database and its write-ahead log. Never opens the files: closing one again would drop SQLite's locks on it.
+/// Bytes of the database and its write-ahead log together.
 pub(super) fn size(database: &Path) -> u64 {
-    [database.to_owned(), with_suffix(database, "-wal")].iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum()
+    let (database, log) = sizes(database);
+    database + log
+}
+
+/// Bytes of the database and of its write-ahead log. Never opens the files: closing one again would drop SQLite's locks on it.
+pub(super) fn sizes(database: &Path) -> (u64, u64) {
+    let size = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    (size(database), size(&with_suffix(database, "-wal")))
 }
 
 /// Where an absolute path's file is.

@@ -15,6 +15,9 @@ use crate::store::{Outcome, Receipt, Write};
 /// over the pages, which needs none.
 const STREAMED_BYTES: usize = 256 << 10;
 
+/// What a row takes beside its content: itself, its duplication key, its places in the indexes.
+const ROW_BYTES: usize = 1024;
+
 const INCIDENT: &str = "INSERT INTO incident (seq, tail, checksum, instance, created, request, type, occurred, name, headers, raw)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 const FIRST: &str = "SELECT seq, tail, created FROM duplicate WHERE instance = ?1 AND key = ?2";
@@ -52,6 +55,11 @@ impl Prepared {
 
     pub(in crate::store) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// About what it takes in the files.
+    pub(in crate::store) fn room(&self) -> u64 {
+        (self.bytes + self.bytes / 8 + self.rows() * ROW_BYTES) as u64
     }
 
     /// Counts what was committed.

@@ -1,6 +1,7 @@
 //! The store in SQLite: one [`Database`] that writes, any number of readers.
 
 mod backup;
+mod budget;
 mod checksum;
 mod connection;
 mod fields;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+use self::budget::Files;
 pub use self::filter::{Cursor, Filter, InvalidCursor, Order, Page};
 use self::insert::Insert;
 pub(super) use self::insert::Prepared;
@@ -38,7 +40,7 @@ use crate::incident::{Seq, Timestamp};
 
 /// Frames of the write-ahead log that are copied into the database at once, as SQLite has it by default: with ten times as many
 /// the slowest hundredth of requests took four times as long.
-const CHECKPOINT_FRAMES: i64 = 1000;
+const CHECKPOINT_FRAMES: u64 = 1000;
 /// How long closing waits for readers before it leaves the write-ahead log to the next start.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// What can be done with the write-ahead log; each answers with its frames, and how many of them are copied.
@@ -140,16 +142,26 @@ impl Database {
 
     /// Copies the write-ahead log into the database once enough of it waits.
     pub(super) fn checkpoint(&mut self) -> Result<(), Failure> {
-        let (frames, copied) = self.wal(LOOK)?;
-        if frames - copied >= CHECKPOINT_FRAMES {
-            self.wal(COPY)?;
+        let (frames, copied) = self.look_at_log()?;
+        if frames.saturating_sub(copied) >= self.room.copy_after(CHECKPOINT_FRAMES) {
+            let (frames, copied) = self.wal(COPY)?;
+            self.room.note_log(frames, copied);
         }
         Ok(())
     }
 
+    /// Takes note of what was written since the last look.
+    pub(super) fn look_at_log(&mut self) -> Result<(u64, u64), Failure> {
+        let (frames, copied) = self.wal(LOOK)?;
+        self.room.note_log(frames, copied);
+        Ok((frames, copied))
+    }
+
     /// Frames in the write-ahead log, and how many of them are copied.
-    fn wal(&self, pragma: &str) -> rusqlite::Result<(i64, i64)> {
-        self.db.prepare_cached(pragma)?.query_row((), |row| Ok((row.get(1)?, row.get(2)?)))
+    fn wal(&self, pragma: &str) -> rusqlite::Result<(u64, u64)> {
+        // Both are -1 where there is no log yet.
+        let count = |row: &rusqlite::Row<'_>, at| row.get(at).map(|count: i64| count.max(0).unsigned_abs());
+        self.db.prepare_cached(pragma)?.query_row((), |row| Ok((count(row, 1)?, count(row, 2)?)))
     }
 
     /// Bytes of the database and its write-ahead log.
@@ -157,16 +169,30 @@ impl Database {
         file::size(&self.path)
     }
 
-    /// Whether the room that is left is kept for expiring and checkpointing. Makes the ballast where it is missing and fits.
-    pub(super) fn is_nearly_full(&mut self) -> bool {
-        self.room.is_nearly_full()
+    /// Looks at the room on the disk and in the files. Makes the ballast where it is missing and fits.
+    pub(super) fn survey(&mut self) {
+        // A database that cannot even be asked has no room of its own.
+        let files = self.files().unwrap_or_default();
+        self.room.survey(files);
     }
 
-    /// A write found no room: deletes the ballast, so that expiring and checkpointing have some. Returns whether what is left
-    /// is kept for them.
-    pub(super) fn make_room(&mut self) -> bool {
+    fn files(&self) -> rusqlite::Result<Files> {
+        let number = |pragma| self.db.prepare_cached(pragma)?.query_row((), |row| row.get(0)).map(i64::unsigned_abs);
+        let (frames, copied) = self.wal(LOOK)?;
+        let (database, log) = file::sizes(&self.path);
+        let (pages, free_pages) = (number("PRAGMA page_count")?, number("PRAGMA freelist_count")?);
+        Ok(Files { page: number("PRAGMA page_size")?, pages, free_pages, database, log, frames, copied })
+    }
+
+    /// Whether there is room for so many bytes, as far as is known from the last [`Self::survey`] and what was written since. If
+    /// not, what room is left is kept for expiring and checkpointing.
+    pub(super) fn takes(&self, bytes: u64) -> bool {
+        self.room.takes(bytes)
+    }
+
+    /// A write found no room: deletes the ballast, so that expiring and checkpointing have some.
+    pub(super) fn make_room(&mut self) {
         self.room.drop_ballast();
-        self.room.is_low()
     }
 
     /// Whether the ballast waits for room.

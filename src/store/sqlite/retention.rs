@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, Tran
 
 use super::{Database, LAST_SEQ, Marks, set_meta};
 use crate::incident::{DuplicationKey, Seq, Timestamp};
-use crate::store::error::Failure;
+use crate::store::error::{Failure, WriteError};
 
 /// Incidents looked at in one step.
 const STEP_ROWS: usize = 200;
@@ -33,6 +33,8 @@ pub(in crate::store) struct Progress {
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     incidents: Option<Seq>,
+    /// Into how many parts a step is divided, because a whole one found no room.
+    parts: usize,
     keys: Option<Key>,
 }
 
@@ -56,12 +58,20 @@ impl Database {
         let retention = retention.as_millis().try_into().unwrap_or(i64::MAX);
         let cutoff = Timestamp((self.clock)().0.saturating_sub(retention));
         let from = self.sweep.incidents.unwrap_or(START);
-        match expire_incidents(&mut self.db, self.marks, from, cutoff) {
+        let step = (STEP_ROWS / self.sweep.parts.max(1)).max(1);
+        match expire_incidents(&mut self.db, self.marks, from, cutoff, step) {
             Ok((deleted, reached)) => {
                 self.sweep.incidents = reached;
+                self.sweep.parts /= 2;
                 Ok(Progress { deleted, more: reached.is_some() })
             }
-            Err(error) => Err(self.after_rollback(error)),
+            Err(error) => {
+                let failure = self.after_rollback(error);
+                if failure.error == WriteError::DiskFull {
+                    self.sweep.parts = (self.sweep.parts.max(1) * 2).min(STEP_ROWS);
+                }
+                Err(failure)
+            }
         }
     }
 
@@ -78,18 +88,18 @@ impl Database {
     }
 }
 
-/// Deletes after `from` what was created before `cutoff`. Returns how many rows went, and how far it came unless it is through.
-fn expire_incidents(db: &mut Connection, marks: Marks, from: Seq, cutoff: Timestamp) -> rusqlite::Result<(u64, Option<Seq>)> {
+/// Deletes after `from` what was created before `cutoff`, about `step` rows. Returns how many rows went, and how far it came unless it is through.
+fn expire_incidents(db: &mut Connection, marks: Marks, from: Seq, cutoff: Timestamp, step: usize) -> rusqlite::Result<(u64, Option<Seq>)> {
     // Takes the write lock only if there is something to delete.
     let tx = db.transaction_with_behavior(TransactionBehavior::Deferred)?;
-    let rows = candidates(&tx, from, marks.end_of(cutoff))?;
-    let (deleted, reached) = match whole_requests(&rows) {
+    let rows = candidates(&tx, from, marks.end_of(cutoff), step)?;
+    let (deleted, reached) = match whole_requests(&rows, step) {
         Some(requests) => {
             let (deleted, last) = delete_expired(&tx, requests, cutoff)?;
             (deleted, last.filter(|seq| rows.last().is_some_and(|row| row.seq > *seq)))
         }
         None => {
-            let (deleted, reached) = shorten(&tx, rows[0], cutoff)?;
+            let (deleted, reached) = shorten(&tx, rows[0], cutoff, step)?;
             (deleted, Some(reached.max(from)))
         }
     };
@@ -102,19 +112,19 @@ fn expire_incidents(db: &mut Connection, marks: Marks, from: Seq, cutoff: Timest
 }
 
 /// One row more than a step takes, to see whether it is the last step.
-fn candidates(tx: &Transaction<'_>, from: Seq, end: Seq) -> rusqlite::Result<Vec<Light>> {
+fn candidates(tx: &Transaction<'_>, from: Seq, end: Seq, step: usize) -> rusqlite::Result<Vec<Light>> {
     let mut statement = tx.prepare_cached(
         "SELECT seq, coalesce(request, seq), instance, created FROM incident WHERE seq > ?1 AND seq < ?2 ORDER BY seq LIMIT ?3",
     )?;
-    let rows = statement.query_map(params![from.0, end.0, STEP_ROWS as i64 + 1], |row| {
+    let rows = statement.query_map(params![from.0, end.0, step as i64 + 1], |row| {
         Ok(Light { seq: Seq(row.get(0)?), head: Seq(row.get(1)?), instance: row.get(2)?, created: Timestamp(row.get(3)?) })
     })?;
     rows.collect()
 }
 
 /// The requests that are whole in `rows`; none if the first one alone is larger than a step.
-fn whole_requests(rows: &[Light]) -> Option<&[Light]> {
-    if rows.len() <= STEP_ROWS {
+fn whole_requests(rows: &[Light], step: usize) -> Option<&[Light]> {
+    if rows.len() <= step {
         return Some(rows);
     }
     let last_request = rows.chunk_by(|a, b| a.head == b.head).next_back()?;
@@ -141,7 +151,7 @@ fn delete_expired(tx: &Transaction<'_>, rows: &[Light], cutoff: Timestamp) -> ru
 
 /// Deletes the last rows of a request that is larger than a step, or passes it by. Returns how far the walk has come: just
 /// before the request while there is more of it.
-fn shorten(tx: &Transaction<'_>, first: Light, cutoff: Timestamp) -> rusqlite::Result<(u64, Seq)> {
+fn shorten(tx: &Transaction<'_>, first: Light, cutoff: Timestamp, step: usize) -> rusqlite::Result<(u64, Seq)> {
     let end: Option<i64> = tx
         .prepare_cached("SELECT seq FROM incident WHERE seq > ?1 AND coalesce(request, seq) <> ?2 ORDER BY seq LIMIT 1")?
         .query_row(params![first.seq.0, first.head.0], |row| row.get(0))
@@ -152,7 +162,7 @@ fn shorten(tx: &Transaction<'_>, first: Light, cutoff: Timestamp) -> rusqlite::R
     }
     let mut statement = tx.prepare_cached("SELECT seq, instance FROM incident WHERE seq >= ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3")?;
     let last: Vec<(Seq, i64)> = statement
-        .query_map(params![first.seq.0, end, STEP_ROWS as i64], |row| Ok((Seq(row.get(0)?), row.get(1)?)))?
+        .query_map(params![first.seq.0, end, step as i64], |row| Ok((Seq(row.get(0)?), row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let mut delete = Delete::new(tx)?;
     for (seq, instance) in &last {

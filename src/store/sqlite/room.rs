@@ -1,5 +1,7 @@
 //! Room on the disk: the floor below which no incident is taken, and the ballast that is thrown off when even that is gone.
 //!
+//! What "full" means is reckoned in [`super::budget`].
+//!
 //! On a disk that is really full nothing works any more, not even what would make room: expiring and checkpointing write, and a
 //! start needs room for the files beside the database. The ballast is a file that holds nothing but room for these. It goes
 //! when a write finds none, and comes back once there is room for it above the floor.
@@ -12,14 +14,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
 
+use super::budget::{Budget, Disk, Files};
 use super::file::{MODE, folder, with_suffix};
-
-/// Room kept free, so that expiring and checkpointing still work when the disk is full for incidents.
-const FLOOR_BYTES: u64 = 16 << 20;
-/// Room for copying a write-ahead log of usual length (4 MiB) into the database, and for expiring beside it.
-const BALLAST_BYTES: u64 = 8 << 20;
-/// Both are at most this share of a small disk.
-const SHARE: u64 = 64;
 
 /// The writer's view of the disk.
 #[derive(Debug)]
@@ -29,33 +25,50 @@ pub(super) struct Room {
     has_ballast: bool,
     /// The ballast cannot be made although there is room, and the log says so.
     has_warned: bool,
+    /// None where the file system does not say: such a disk has room.
+    budget: Option<Budget>,
 }
 
 impl Room {
     /// To be called before the database is opened: throws off the ballast if opening might fail for want of room.
     pub(super) fn before_opening(database: &Path) -> Self {
         let ballast = with_suffix(database, ".ballast");
-        let mut room = Self { folder: folder(database).into(), has_ballast: ballast.exists(), ballast, has_warned: false };
-        if room.is_low() {
+        let mut room = Self { folder: folder(database).into(), has_ballast: ballast.exists(), ballast, has_warned: false, budget: None };
+        room.look(Files::default());
+        if room.budget.is_some_and(|budget| budget.is_below_floor(room.has_ballast)) {
             room.drop_ballast();
         }
         room
     }
 
-    /// Whether the room that is left is kept for other things than incidents. Makes the ballast where it is missing and fits.
-    pub(super) fn is_nearly_full(&mut self) -> bool {
-        let is_low = self.is_low();
-        if !is_low && !self.has_ballast {
+    /// Looks at the disk. Makes the ballast where it is missing and fits.
+    pub(super) fn survey(&mut self, files: Files) {
+        self.look(files);
+        if !self.has_ballast && self.budget.is_some_and(|budget| !budget.is_below_floor(false)) {
             self.make_ballast();
+            self.look(files);
         }
-        is_low
     }
 
-    /// Whether less is free than the floor, and the ballast where that is missing. A file system that does not say has room.
-    pub(super) fn is_low(&self) -> bool {
-        let Some(Disk { total, free }) = Disk::of(&self.folder) else { return false };
-        let ballast = if self.has_ballast { 0 } else { share(BALLAST_BYTES, total) };
-        free < share(FLOOR_BYTES, total) + ballast
+    fn look(&mut self, files: Files) {
+        self.budget = Disk::of(&self.folder).map(|disk| Budget::new(disk, files));
+    }
+
+    /// Whether so many bytes can be written; if not, what room is left is kept for other things than incidents.
+    pub(super) fn takes(&self, bytes: u64) -> bool {
+        self.budget.is_none_or(|budget| budget.takes(bytes, self.has_ballast))
+    }
+
+    /// Takes note of the frames in the write-ahead log, and how many of them are copied into the database.
+    pub(super) fn note_log(&mut self, frames: u64, copied: u64) {
+        if let Some(budget) = &mut self.budget {
+            budget.note_log(frames, copied);
+        }
+    }
+
+    /// How many frames may wait in the write-ahead log before they are copied, at most `usual`.
+    pub(super) fn copy_after(&self, usual: u64) -> u64 {
+        self.budget.map_or(usual, |budget| budget.copy_after(usual, self.has_ballast))
     }
 
     /// Whether there is something to throw off.
@@ -78,7 +91,7 @@ impl Room {
 
     fn make_ballast(&mut self) {
         let Some(disk) = Disk::of(&self.folder) else { return };
-        match fill(&self.ballast, share(BALLAST_BYTES, disk.total)) {
+        match fill(&self.ballast, disk.ballast()) {
             Ok(()) => self.has_ballast = true,
             Err(error) => {
                 if !self.has_warned {
@@ -92,24 +105,12 @@ impl Room {
     }
 }
 
-/// Bytes of a file system.
-struct Disk {
-    total: u64,
-    /// For users without privileges.
-    free: u64,
-}
-
 impl Disk {
     fn of(folder: &Path) -> Option<Self> {
         let disk = statvfs(folder).ok()?;
         let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
         Some(Self { total: bytes(disk.f_blocks), free: bytes(disk.f_bavail) })
     }
-}
-
-/// `wanted`, or less on a small disk.
-fn share(wanted: u64, disk: u64) -> u64 {
-    wanted.min(disk / SHARE)
 }
 
 /// Makes a file that really holds its blocks. It need not survive a power failure, so it is not synced.
@@ -140,11 +141,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_disk_keeps_a_small_floor() {
-        assert_eq!(share(FLOOR_BYTES, 8 << 20), 128 << 10);
-        assert_eq!(share(FLOOR_BYTES, 1 << 40), 16 << 20);
-        let mut nowhere = Room::before_opening(Path::new("/nowhere/at/all.db"));
-        assert!(!nowhere.is_nearly_full(), "a disk that does not say has room");
+    fn a_disk_that_does_not_say_has_room() {
+        assert!(Room::before_opening(Path::new("/nowhere/at/all.db")).takes(u64::MAX));
     }
 
     #[test]
@@ -153,7 +151,8 @@ mod tests {
         let database = folder.path().join("x.db");
         let ballast = folder.path().join("x.db.ballast");
         let mut room = Room::before_opening(&database);
-        assert!(!room.is_nearly_full() && room.has_ballast(), "the disk that tests run on has some room");
+        room.survey(Files::default());
+        assert!(room.takes(0) && room.has_ballast(), "the disk that tests run on has some room");
         let metadata = fs::metadata(&ballast).unwrap();
         assert!(metadata.blocks() * 512 >= metadata.len() && metadata.len() > 0, "{metadata:?}");
         assert_eq!(metadata.mode() & 0o777, MODE);
@@ -161,7 +160,8 @@ mod tests {
         room.drop_ballast();
         room.drop_ballast();
         assert!(!ballast.exists() && !room.has_ballast());
-        assert!(!room.is_nearly_full() && ballast.exists());
+        room.survey(Files::default());
+        assert!(room.takes(0) && ballast.exists());
         assert!(Room::before_opening(&database).has_ballast(), "it outlives the process");
     }
 
@@ -179,6 +179,7 @@ mod tests {
         let database = folder.path().join("x.db");
         fs::create_dir_all(folder.path().join("x.db.ballast/full")).unwrap();
         let mut room = Room { has_ballast: false, ..Room::before_opening(&database) };
-        assert!(!room.is_nearly_full() && !room.has_ballast());
+        room.survey(Files::default());
+        assert!(room.takes(0) && !room.has_ballast());
     }
 }
