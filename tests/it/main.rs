@@ -21,6 +21,7 @@ mod hostile;
 mod hygiene;
 mod logs;
 mod mapping;
+mod package;
 mod pki;
 mod power;
 mod presets;
