@@ -42,7 +42,7 @@ pub enum OpenError {
     },
     /// Not an SQLite file, or one whose pages contradict each other.
     #[error(
-        "the store {path} is damaged or not a database ({found}): move it and its -wal and -shm files away, then restore a backup or \
+        "the store {path} is damaged or not a database (SQLite says: {found}): move it and its -wal and -shm files away, then restore a backup or \
          start with a new file; `hookgate verify` tells what can still be read"
     )]
     Damaged {

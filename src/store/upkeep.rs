@@ -79,7 +79,11 @@ impl Upkeep {
         if !database.takes(bytes) && self.is_estimate {
             self.survey(database);
         }
-        database.takes(bytes)
+        let has_room = database.takes(bytes);
+        if !has_room {
+            self.expire_soon();
+        }
+        has_room
     }
 
     /// Whether there is not even room for a small request.
@@ -166,6 +170,11 @@ impl Upkeep {
         Ok(progress.deleted)
     }
 
+    /// Where room is wanted, what has expired since the last look makes some.
+    fn expire_soon(&mut self) {
+        self.incidents_due = self.incidents_due.min(Instant::now() + SURVEY_EVERY);
+    }
+
     fn survey_if_due(&mut self, database: &mut Database) {
         if self.surveyed.is_none_or(|at| at.elapsed() >= SURVEY_EVERY) {
             self.survey(database);
@@ -180,8 +189,8 @@ impl Upkeep {
         self.is_estimate = false;
         self.is_full = !database.takes(LITTLE);
         if self.is_full {
-            // What has expired since the last look makes room; what waits in the log would take some.
-            self.incidents_due = self.incidents_due.min(now + SURVEY_EVERY);
+            self.expire_soon();
+            // What waits in the log would take room.
             self.has_grown = true;
         }
     }

@@ -144,8 +144,12 @@ fn send_until_refused(process: &Process, acknowledged: &mut Vec<Told>) {
 
 /// Sends one event until it is taken, and tells how long that took.
 fn send_until_taken(process: &Process, acknowledged: &mut Vec<Told>) -> Duration {
+    send_until_taken_of(20_000, process, acknowledged)
+}
+
+fn send_until_taken_of(bytes: usize, process: &Process, acknowledged: &mut Vec<Told>) -> Duration {
     let started = Instant::now();
-    eventually("events are taken again", || match post(process.address, &body(acknowledged.len())) {
+    eventually("events are taken again", || match post(process.address, &body_of(acknowledged.len(), bytes)) {
         Told::Stored(ids) => {
             acknowledged.push(Told::Stored(ids));
             true
@@ -244,9 +248,9 @@ fn a_full_disk_is_healed_by_the_retention_under_the_running_gateway() {
     configure(&disk, Some("5s"));
     let process = Process::start(&mut disk.hookgate("serve"));
     let before = flood(&process);
+    // Smaller ones may still fit.
     let mut acknowledged = Vec::new();
-    send_until_refused(&process, &mut acknowledged);
-    let healed = send_until_taken(&process, &mut acknowledged);
+    let healed = send_until_taken_of(LARGE, &process, &mut acknowledged);
     println!("{before} large events within the retention; healed by itself after {healed:?}");
     assert!(healed < Duration::from_secs(5) + HEALED_AFTER, "{healed:?}");
 
@@ -259,4 +263,27 @@ fn a_full_disk_is_healed_by_the_retention_under_the_running_gateway() {
     configure(&disk, None);
     let process = Process::start(&mut disk.hookgate("serve"));
     assert!(verified(&disk, process) >= 20);
+}
+
+#[test]
+fn room_for_small_events_alone_does_not_put_off_the_retention() {
+    let Some(disk) = Disk::mount() else {
+        return skip("no tmpfs can be mounted here: it takes root, or user namespaces");
+    };
+    configure(&disk, Some("3s"));
+    let process = Process::start(&mut disk.hookgate("serve"));
+    let mut acknowledged = Vec::new();
+    for _ in 0..10 {
+        send_until_taken_of(LARGE, &process, &mut acknowledged);
+    }
+    // Nothing waits in the log after this.
+    process.signal("TERM");
+    assert_eq!(process.exit_code(), Some(0));
+    disk.fill(FLOOR + 300_000);
+    let process = Process::start(&mut disk.hookgate("serve"));
+    assert_eq!(post(process.address, &body_of(0, LARGE)), Told::Refused(503));
+    send_until_taken(&process, &mut acknowledged);
+    let healed = send_until_taken_of(LARGE, &process, &mut acknowledged);
+    println!("large events are taken again after {healed:?}");
+    assert!(healed < Duration::from_secs(3) + HEALED_AFTER, "{healed:?}");
 }

@@ -92,8 +92,8 @@ impl Budget {
         let keep = match (owed, log) {
             // Written into the files as they are. What is free in them is kept as on the disk: room for expiring.
             (0, 0) if self.own >= bytes.saturating_add(floor) => return true,
-            // The log grows back to its usual length, say after a restart.
-            (0, _) if self.own >= bytes.saturating_add(floor) => floor / 2,
+            // The log grows back to its usual length, say after a restart: it is room afterwards, too.
+            (0, _) if self.own >= bytes.saturating_add(floor) => floor / 4,
             _ => floor + self.missing_ballast(has_ballast),
         };
         self.disk.free >= keep.saturating_add(owed).saturating_add(log)
@@ -178,8 +178,8 @@ mod tests {
         assert!(!budget(0, files).takes(MIB + 1, true), "expiring has its room");
         assert!(!budget(0, Files { frames: 1000, ..files }).takes(MIB, true), "the log is full");
         let short = Files { log: 0, ..files };
-        assert!(budget(9 * MIB, short).takes(MIB, true) && !budget(8 * MIB, short).takes(MIB, true), "it grows a little");
-        assert!(!budget(9 * MIB, Files { pages: 20_001, ..files }).takes(0, true), "a page that waits to be copied is owed");
+        assert!(budget(5 * MIB, short).takes(MIB, true) && !budget(4 * MIB, short).takes(MIB, true), "it grows a little");
+        assert!(!budget(5 * MIB, Files { pages: 20_001, ..files }).takes(0, true), "a page that waits to be copied is owed");
     }
 
     #[test]
