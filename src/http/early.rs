@@ -113,7 +113,7 @@ impl Entrance {
     /// The whole answer to bytes that are no HTTP request.
     fn answer_unparsable(&self, status: StatusCode, peer: IpAddr) -> Vec<u8> {
         match status {
-            StatusCode::BAD_REQUEST => self.answer_malformed(peer, "malformed request: this is not HTTP/1.1"),
+            StatusCode::BAD_REQUEST => self.answer_malformed(peer, "malformed request: this is not HTTP/1.1, or its framing is ambiguous"),
             // An address that is too long is a head that is too large.
             _ => {
                 let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;

@@ -218,6 +218,19 @@ fn a_body_that_does_not_come_in_time_for_the_end_is_told_to_come_back() {
 }
 
 #[test]
+fn ambiguous_framing_is_told_as_what_it_is() {
+    let running = Running::start(BASIC);
+    for odd in ["content-length: 2\r\ncontent-length: 3", "transfer-encoding: identity, chunked"] {
+        let mut client = connect(running.address);
+        client.write_all(format!("POST /instance/execute/in HTTP/1.1\r\nhost: x\r\n{odd}\r\n\r\n{{}}").as_bytes()).unwrap();
+        let answer = read_answer(&mut client, "POST");
+        assert_eq!(answer.status, 400);
+        let text = answer.text();
+        assert!(text.starts_with("malformed request: ") && (text.contains("framing") || text.contains("Transfer-Encoding")), "{text}");
+    }
+}
+
+#[test]
 fn http2_without_tls_is_told_what_to_do() {
     let running = Running::start(BASIC);
     // The preface and an empty SETTINGS frame (RFC 9113, sections 3.4 and 6.5), as a client with prior knowledge begins; and what is
