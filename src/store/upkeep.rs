@@ -93,8 +93,9 @@ impl Upkeep {
 
     /// Takes note of a write that found no room.
     pub(super) fn disk_is_full(&mut self, database: &mut Database) {
+        // The ballast is not made again at once: where the disk promises what it does not hold, it would be at each commit.
         database.make_room();
-        self.survey(database);
+        self.has_looked(database);
     }
 
     /// Does a little of what is due. Fails if nothing may be written any more.
@@ -184,8 +185,11 @@ impl Upkeep {
 
     fn survey(&mut self, database: &mut Database) {
         database.survey();
-        let now = Instant::now();
-        self.surveyed = Some(now);
+        self.has_looked(database);
+    }
+
+    fn has_looked(&mut self, database: &Database) {
+        self.surveyed = Some(Instant::now());
         self.is_estimate = false;
         self.is_full = !database.takes(LITTLE);
         if self.is_full {
@@ -201,5 +205,67 @@ fn next(progress: Progress, now: Instant, every: Duration, is_busy: bool) -> Ins
         (false, _) => now + every,
         (true, false) => now,
         (true, true) => now + PAUSE_WHEN_BUSY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{Bench, draft, write};
+
+    fn store(database: &mut Database, upkeep: &mut Upkeep, bytes: usize) {
+        let prepared = crate::store::sqlite::Prepared::new(Arc::new(write(vec![draft(&"x".repeat(bytes))])));
+        database.store([&prepared].into_iter()).unwrap();
+        upkeep.committed();
+    }
+
+    #[test]
+    fn the_ballast_is_not_made_again_at_once() {
+        let bench = Bench::new();
+        let mut database = bench.open();
+        let mut upkeep = Upkeep::new(Arc::default(), Instant::now());
+        let ballast = bench.folder().join("x.db.ballast");
+        assert!(upkeep.has_room(&mut database, 1) && ballast.exists(), "the disk that tests run on has some room");
+        for _ in 0..3 {
+            upkeep.disk_is_full(&mut database);
+            assert!(upkeep.has_room(&mut database, 1) && !ballast.exists());
+            store(&mut database, &mut upkeep, 10);
+        }
+        // A second later.
+        upkeep.surveyed = Some(Instant::now() - SURVEY_EVERY);
+        assert!(upkeep.has_room(&mut database, 1) && ballast.exists());
+    }
+
+    #[test]
+    fn the_disk_is_asked_again_only_when_the_estimate_says_no() {
+        let bench = Bench::new();
+        let mut database = bench.open();
+        let mut upkeep = Upkeep::new(Arc::default(), Instant::now());
+        assert!(upkeep.has_room(&mut database, 1));
+        let looked = upkeep.surveyed;
+        for _ in 0..3 {
+            store(&mut database, &mut upkeep, 100_000);
+            assert!(upkeep.has_room(&mut database, 1));
+            upkeep.step(&mut database, false).unwrap();
+        }
+        assert_eq!(upkeep.surveyed, looked);
+        assert!(!upkeep.has_room(&mut database, u64::MAX));
+        let again = upkeep.surveyed;
+        assert_ne!(again, looked, "it was an estimate");
+        assert!(!upkeep.has_room(&mut database, u64::MAX) && upkeep.surveyed == again, "now it is known");
+    }
+
+    #[test]
+    fn refusals_hurry_the_retention_and_do_not_put_it_off() {
+        let bench = Bench::new();
+        let mut database = bench.open();
+        let mut upkeep = Upkeep::new(Arc::default(), Instant::now());
+        upkeep.step(&mut database, false).unwrap();
+        assert!(upkeep.incidents_due > Instant::now() + INCIDENTS_EVERY / 2);
+        assert!(!upkeep.has_room(&mut database, u64::MAX));
+        let due = upkeep.incidents_due;
+        assert!(due <= Instant::now() + SURVEY_EVERY);
+        assert!(!upkeep.has_room(&mut database, u64::MAX));
+        assert_eq!(upkeep.incidents_due, due);
     }
 }

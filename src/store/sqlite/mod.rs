@@ -171,12 +171,16 @@ impl Database {
 
     /// Looks at the room on the disk and in the files. Makes the ballast where it is missing and fits.
     pub(super) fn survey(&mut self) {
-        // A database that cannot even be asked has no room of its own.
-        let files = self.files().unwrap_or_default();
+        let files = self.files();
         self.room.survey(files);
     }
 
-    fn files(&self) -> rusqlite::Result<Files> {
+    /// A database that cannot even be asked has no room of its own.
+    fn files(&self) -> Files {
+        self.ask_files().unwrap_or_default()
+    }
+
+    fn ask_files(&self) -> rusqlite::Result<Files> {
         let number = |pragma| self.db.prepare_cached(pragma)?.query_row((), |row| row.get(0)).map(i64::unsigned_abs);
         let (frames, copied) = self.wal(LOOK)?;
         let (database, log) = file::sizes(&self.path);
@@ -193,6 +197,8 @@ impl Database {
     /// A write found no room: deletes the ballast, so that expiring and checkpointing have some.
     pub(super) fn make_room(&mut self) {
         self.room.drop_ballast();
+        let files = self.files();
+        self.room.look(files);
     }
 
     /// Whether the ballast waits for room.

@@ -41,7 +41,7 @@ impl Room {
         room
     }
 
-    /// Looks at the disk. Makes the ballast where it is missing and fits.
+    /// [Looks](Self::look) at the disk. Makes the ballast where it is missing and fits.
     pub(super) fn survey(&mut self, files: Files) {
         self.look(files);
         if !self.has_ballast && self.budget.is_some_and(|budget| !budget.is_below_floor(false)) {
@@ -50,7 +50,8 @@ impl Room {
         }
     }
 
-    fn look(&mut self, files: Files) {
+    /// Looks at the disk and nothing else.
+    pub(super) fn look(&mut self, files: Files) {
         self.budget = Disk::of(&self.folder).map(|disk| Budget::new(disk, files));
     }
 
