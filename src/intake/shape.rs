@@ -33,6 +33,7 @@ fn accepted(body: Bytes, content_type: Option<&str>, context: &Context<'_>) -> R
     let max = context.rules.max_body;
     match context.rules.accept {
         Accept::Json => fields(body, content_type, max),
+        Accept::JsonOnly => Ok(body),
         // Senders of lines ask whether anybody is there with a body of no lines.
         Accept::JsonLines if is_blank(&body) => Ok(Bytes::from_static(b"[]")),
         Accept::JsonLines => lines::to_array(fields(body, content_type, max)?, context.rules.max_incidents),

@@ -5,7 +5,7 @@ use super::diagnosis::Case;
 use super::equal::Equal;
 use super::format::{Format, Reading};
 use super::jwt::Jwt;
-use super::mac::{Mac, candidates};
+use super::mac::{Kind, Mac, candidates};
 use super::public::PublicKeys;
 use super::refusal::{Cause, Fault, KeyFault, SignatureRefusal};
 use super::request::{Piece, check_time, joined, render};
@@ -61,6 +61,9 @@ impl Alternative {
     fn verify_text(&self, request: &Signed<'_>, url: Option<&PublicUrl>, now: Timestamp) -> Result<usize, SignatureRefusal> {
         let text = self.spec.place.text(request)?;
         let reading = self.read(&text)?;
+        if matches!(&self.check, Check::Mac(mac) if mac.kind == Kind::Hash) && !cannot_be_extended(&self.spec, request.body) {
+            return Err(self.malformed(Fault::NotJson));
+        }
         let address = url.filter(|_| self.spec.signed.has_url()).map(|url| url.with_query(request.query));
         let pieces = render(&self.spec.signed, request, address.as_deref(), &reading.named)?;
         let index = match &self.check {
@@ -121,4 +124,12 @@ impl Alternative {
     fn malformed(&self, fault: Fault) -> SignatureRefusal {
         SignatureRefusal::Malformed { place: self.spec.place.describe(), fault }
     }
+}
+
+/// Whether nobody can have made the body of another request's signature alone. Whoever knows a plain hash can go on hashing from
+/// there, which puts the hash's padding, zeros among it, into what is signed; and what other alternatives sign begins with a
+/// method or an address. JSON has neither. A secret at the end cannot be gone on from.
+fn cannot_be_extended(spec: &SignatureSpec, body: &[u8]) -> bool {
+    let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) && !body.contains(&0) && str::from_utf8(body).is_ok();
+    is_json || spec.signed.ends_with_secret()
 }

@@ -105,6 +105,9 @@ pub enum Fault {
     /// Twilio's JSON bodies are covered by a hash in the query.
     #[error("does not cover this body: the address has no bodySHA256, and the body is no form")]
     BodyNotCovered,
+    /// A plain hash can be continued by whoever sees it, into something else than JSON.
+    #[error("is a plain hash, which proves a body of JSON only, and this body is none")]
+    NotJson,
     /// Not a JSON Web Token.
     #[error("holds no JSON Web Token")]
     Token,

@@ -44,6 +44,10 @@ impl Template {
         self.0.contains(&Part::Secret)
     }
 
+    pub(super) fn ends_with_secret(&self) -> bool {
+        self.0.last() == Some(&Part::Secret)
+    }
+
     pub(super) fn headers(&self) -> impl Iterator<Item = &HeaderName> {
         self.0.iter().filter_map(|part| if let Part::Header(name) = part { Some(name) } else { None })
     }

@@ -1,3 +1,5 @@
+use sha2::{Digest, Sha256};
+
 use super::*;
 
 const SHA256: &str = "b4fb1db726423cc869710cc40d1dd87aa9489e5018a82a64ff9eeb50478e91f8";
@@ -96,4 +98,40 @@ fn a_secret_in_every_item_of_the_body() {
     for body in [r#"{"value":[]}"#, "{}"] {
         assert_eq!(verify(body).unwrap_err().word(), "signature_missing", "{body}");
     }
+}
+
+/// Whoever sees a plain hash can go on hashing from there without the secret: the text is then the old one, its padding, and more.
+#[test]
+fn nobody_gets_in_with_another_requests_plain_hash() {
+    let url = "https://hooks.example.com/in";
+    let of = |signed: &str| {
+        spec(|spec| {
+            spec.scheme = Scheme::Hash;
+            spec.signed = signed.parse().unwrap();
+        })
+    };
+    let specs = vec![of("{secret}{body}"), of("{secret}{method}{url}{body}")];
+    let signatures = Signatures::new(specs, &secrets(&[SECRET]), Some(url.to_owned()), KeySource::default()).unwrap();
+    let signed = |body: &[u8]| {
+        let hash = Sha256::digest([SECRET.as_bytes(), body].concat());
+        Sent::new(body).header("x-signature", &Encoding::Hex.encode(&hash)).verify(&signatures)
+    };
+    let version_2 = [b"POST", url.as_bytes(), b"[{\"eventId\":1}]"].concat();
+    let padded = |text: &[u8]| {
+        let bits = 8 * (SECRET.len() + text.len()) as u64;
+        let zeros = (119 - (SECRET.len() + text.len()) % 64) % 64;
+        [text, &[0x80], &vec![0; zeros], &bits.to_be_bytes()].concat()
+    };
+    let extended = [padded(&version_2), b"&payload=[{}]".to_vec()].concat();
+    assert_eq!((SECRET.len() + padded(&version_2).len()) % 64, 0);
+    let json = b"[{\"eventId\":1}]";
+    assert_eq!(signed(json), Ok(0));
+    for body in [&version_2[..], &extended, &[padded(json), b"[{}]".to_vec()].concat(), b"payload=[{}]", b"[{}]\0", b"[\x80]", b""] {
+        let refused = signed(body);
+        assert!(matches!(refused, Err(SignatureRefusal::Malformed { fault: Fault::NotJson, .. })), "{refused:?}");
+    }
+    // From a secret at the end nobody can go on.
+    let behind = signatures_at(url, of("{body}{secret}"));
+    let hash = Encoding::Hex.encode(&Sha256::digest([b"a=1", SECRET.as_bytes()].concat()));
+    assert_eq!(Sent::new(b"a=1").header("x-signature", &hash).verify(&behind), Ok(0));
 }
