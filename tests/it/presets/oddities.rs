@@ -16,14 +16,17 @@ const NUMBERS: [&str; 9] = [
     "i-twilio-idempotency-token",
 ];
 
-#[test]
-fn events_of_another_shape_are_stored_and_not_taken_for_each_other() {
-    // Where the proof is in the body, the body cannot be anything.
-    let has_free_body = |case: &Case| match &case.proof {
+/// Where the proof is in the body, the body cannot be anything.
+fn has_free_body(case: &Case) -> bool {
+    match &case.proof {
         Proof::Signature(Signature { header, .. }) => header.is_some() && !matches!(case.sender, "linear" | "twilio"),
         Proof::Equal => case.sender != "microsoft-graph",
         _ => true,
-    };
+    }
+}
+
+#[test]
+fn events_of_another_shape_are_stored_and_not_taken_for_each_other() {
     let cases: Vec<_> = cases::all().into_iter().filter(has_free_body).collect();
     assert!(cases.len() > 40, "{}", cases.len());
     let gateway = gateway(&cases);
@@ -100,4 +103,52 @@ fn the_text_of_one_signature_is_no_body_of_another() {
     for case in [&hubspot, &grafana] {
         expect(&case.request().post(&gateway), 200, case.instance).unwrap();
     }
+}
+
+/// Whoever records a request and adds headers that nothing covers changes neither its number nor its time.
+#[test]
+fn only_signed_headers_number_and_date_what_is_signed() {
+    let cases = cases::all();
+    let cases: Vec<_> =
+        cases.into_iter().filter(|case| matches!(case.instance, "svix" | "svix-white-label" | "gitlab-signing-token")).collect();
+    let gateway = gateway(&cases);
+    for_each(&cases, |case| {
+        let mut case = case.clone();
+        case.body = Some(r#"{"type":"a"}"#.to_owned());
+        let request = case.request();
+        let mut again = request.clone();
+        for (name, value) in
+            [("svix-id", "x"), ("svix-timestamp", "1"), ("webhook-id", "x"), ("webhook-timestamp", "1"), ("idempotency-key", "x")]
+        {
+            if name == "idempotency-key" || !again.headers.iter().any(|(known, _)| known == name) {
+                again.set(name, value);
+            }
+        }
+        let (first, second) = (request.post(&gateway), again.post(&gateway));
+        expect(&first, 200, "as signed")?;
+        expect(&second, 200, "with more headers")?;
+        if first.ids() == second.ids() { Ok(()) } else { Err(second.text()) }
+    });
+    let mut fresh = cases.iter().find(|case| case.instance == "svix-white-label").unwrap().clone();
+    fresh.body = Some(r#"{"type":"b"}"#.to_owned());
+    let mut request = fresh.unnumbered(&[], "b");
+    request.set("svix-timestamp", "1");
+    let stored = request.post(&gateway).json();
+    assert!(stored[0]["occurred"].as_str().unwrap() > "2020", "{stored}");
+}
+
+/// The sender numbers a request, not what is in it.
+#[test]
+fn the_elements_of_an_array_are_not_each_others_duplicates() {
+    let cases: Vec<_> = cases::all().into_iter().filter(has_free_body).collect();
+    let gateway = gateway(&cases);
+    for_each(&cases, |case| {
+        let mut case = case.clone();
+        case.body = Some(r#"[{"element":1},{"element":2}]"#.to_owned());
+        let mut request = case.request();
+        request.set("content-type", "application/json");
+        let answer = request.post(&gateway);
+        expect(&answer, 200, "an array")?;
+        if answer.json().as_array().unwrap().iter().all(|one| one["duplicate"].is_null()) { Ok(()) } else { Err(answer.text()) }
+    });
 }
