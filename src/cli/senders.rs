@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::output::stdout;
+use super::output::{note, stdout};
 use super::table;
 use super::terminal;
 use crate::config::{Config, Preset};
@@ -53,13 +53,25 @@ struct Line<'a> {
 
 impl Args {
     pub(super) fn run(self, config: &Path) -> anyhow::Result<()> {
-        let presets = Config::load_presets(config)?;
-        match self.command {
-            Some(Command::Show { name }) => show(&presets, &name),
-            None if self.json => print_json(&presets),
-            None => print_table(&presets),
+        if let Some(Command::Show { name }) = self.command {
+            // A shell that is to put the preset into its own file has emptied that before we look.
+            let (presets, found) = Config::survey_presets(config)?;
+            found.iter().for_each(|found| note(&format!("warning: {found}")));
+            return show(&presets, &name);
         }
+        let presets = Config::load_presets(config)?;
+        if self.json { print_json(&presets) } else { print_table(&presets) }
     }
+}
+
+/// How the comment on top of what is shown begins and ends.
+const SHOWN_BEGINS: &str = "# The preset ";
+const SHOWN_ENDS: &str = "takes the place of the built-in one.\n\n";
+
+/// A preset that was shown once has that comment already.
+fn without_top(text: &str) -> &str {
+    let rest = text.strip_prefix(SHOWN_BEGINS).and_then(|text| text.split_once(SHOWN_ENDS));
+    rest.map_or(text, |(_, rest)| rest)
 }
 
 fn show(presets: &[Preset], name: &str) -> anyhow::Result<()> {
@@ -70,10 +82,10 @@ fn show(presets: &[Preset], name: &str) -> anyhow::Result<()> {
     let mut out = stdout();
     write!(
         out,
-        "# The preset {name:?}. An instance uses it with `sender = {name:?}`, and every key of its own overrides it. Kept as {name}.toml in\n\
-         # the folder that `senders_dir` under [server] names, this file takes the place of the built-in one.\n\n"
+        "{SHOWN_BEGINS}{name:?}. An instance uses it with `sender = {name:?}`, and every key of its own overrides it. Kept as {name}.toml in\n\
+         # the folder that `senders_dir` under [server] names, this file {SHOWN_ENDS}"
     )?;
-    out.write_all(preset.text.as_bytes())?;
+    out.write_all(without_top(&preset.text).as_bytes())?;
     Ok(out.flush()?)
 }
 

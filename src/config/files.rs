@@ -11,7 +11,7 @@ use rustix::fs::{Access, StatVfsMountFlags};
 use super::Config;
 use super::errors::ConfigError;
 
-/// Whether the store can be written where the configuration has it, and presets be read.
+/// Whether the store can be written where the configuration has it.
 ///
 /// Returns every mistake found; none means that all is well. Nothing is created or changed.
 pub fn check_files(config: &Config) -> Vec<ConfigError> {
@@ -21,9 +21,6 @@ pub fn check_files(config: &Config) -> Vec<ConfigError> {
             errors.push(ConfigError { key: key.into(), line: config.line(key), message, file: None });
         }
     };
-    if let Some(folder) = &config.server.senders_dir {
-        note("server.senders_dir", check_folder(folder));
-    }
     note("store.url", check_store(&config.store.path));
     errors.sort_by_key(|error| error.line);
     errors

@@ -142,19 +142,28 @@ impl Config {
     /// # Errors
     /// The file is not TOML, or a preset in its folder has mistakes.
     pub fn load_presets(path: &Path) -> Result<Vec<Preset>, ConfigErrors> {
+        let (presets, found) = Self::survey_presets(path)?;
+        found.map_or(Ok(presets), Err)
+    }
+
+    /// What [`Config::load_presets`] reads, the built-in ones in place of those with mistakes, and the mistakes.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn survey_presets(path: &Path) -> Result<(Vec<Preset>, Option<ConfigErrors>), ConfigErrors> {
         if !path.exists() {
-            return Ok(Presets::default().into_all());
+            return Ok((Presets::default().into_all(), None));
         }
         let (_, text) = read_file(path)?;
         let (document, syntax) = DeTable::parse_recoverable(&text);
         let context = Context::new(&text, path, &|_| None);
         let server = Section::root(&context, document.get_ref(), ROOT_KEYS).table("server", server::KEYS);
-        let presets = Presets::of(&server, server::senders_dir(&server).as_deref());
+        let presets = Presets::of(&server, server::senders_dir(&server).as_deref()).into_all();
         let Err(mut found) = context.finish(&syntax) else {
-            return Ok(presets.into_all());
+            return Ok((presets, None));
         };
         found.errors.retain(|error| error.file.is_some() || error.key.is_empty() || error.key.starts_with("server.senders_dir"));
-        if found.errors.is_empty() { Ok(presets.into_all()) } else { Err(found) }
+        Ok((presets, (!found.errors.is_empty()).then_some(found)))
     }
 
     /// Reads `text` as if it stood in the file `path`; environment variables come from `env`. Never panics.

@@ -97,6 +97,10 @@ impl Preset {
         let context = Context::new(&text, path, &|_| None);
         let root = Section::root(&context, document.get_ref(), KEYS);
         let about = root.table("sender", SENDER_KEYS);
+        // An empty file would take the place of a built-in preset, and of its signature.
+        if !about.has("title") {
+            about.missing("title", "is missing: a preset says under [sender] whose it is, as `hookgate senders show github` does");
+        }
         let line = |key| about.take(key, non_empty).unwrap_or_default();
         let preset = Self {
             name: name.to_owned(),
@@ -141,8 +145,6 @@ impl Presets {
         let Some(folder) = folder else { return presets };
         let files = match files(folder) {
             Ok(files) => files,
-            // For `hookgate check` to say: what stands in the folder may not be needed.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return presets,
             Err(error) => {
                 server.error("senders_dir", format!("cannot read the folder {folder:?}: {error}"));
                 return presets;

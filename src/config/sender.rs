@@ -162,8 +162,13 @@ fn check(section: &Section<'_>, sender: &Sender) {
             section.context.warn(&section.place(key), format!("has no effect without {needs}"));
         }
     };
-    if sender.signing.signatures.is_empty() && !has(Handshake::Zoom) && !has(Handshake::X) {
-        idle("secrets", "a signature");
+    // What was to be signed and is not would let strangers in. Of a preset that cannot be read nobody knows what it asks for.
+    let is_known = !section.has("sender") || sender.preset.is_some();
+    if section.has("secrets") && is_known && sender.signing.signatures.is_empty() && !has(Handshake::Zoom) && !has(Handshake::X) {
+        section.error(
+            "secrets",
+            "nothing is signed, so they would prove nothing: add [instance.signature] or a sender that signs, or remove them",
+        );
     }
     if !has(Handshake::Sns) {
         idle("confirm_subscriptions", "the handshake \"sns\"");

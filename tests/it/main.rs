@@ -32,6 +32,7 @@ mod send;
 mod sender;
 mod senders;
 mod shapes;
+mod shown;
 mod smuggling;
 mod steps;
 mod strace;

@@ -305,7 +305,7 @@ fn two_entrances_may_share_their_memory_of_events() {
     assert_eq!(running.incidents().len(), 2);
 }
 
-fn hookgate(folder: &std::path::Path, args: &[&str]) -> std::process::Output {
+pub(crate) fn hookgate(folder: &std::path::Path, args: &[&str]) -> std::process::Output {
     assert_cmd::Command::new(PROGRAM).current_dir(folder).args(args).write_stdin("{\"sent\":\"by hookgate\"}").output().unwrap()
 }
 
@@ -325,26 +325,4 @@ fn send_signs_and_knows_the_token() {
     let told = hookgate(folder.path(), &["send", "path"]);
     assert_eq!(told.status.code(), Some(1));
     assert!(!String::from_utf8_lossy(&told.stderr).contains(TOKEN), "{told:?}");
-}
-
-#[test]
-fn senders_are_listed_and_shown() {
-    let folder = TempDir::new().unwrap();
-    let table = String::from_utf8(hookgate(folder.path(), &["senders"]).stdout).unwrap();
-    assert!(
-        table.starts_with("SENDER") && table.lines().any(|line| line.starts_with("github ") && line.contains("X-GitHub-Delivery")),
-        "{table}"
-    );
-    let json: serde_json::Value = serde_json::from_slice(&hookgate(folder.path(), &["senders", "--json"]).stdout).unwrap();
-    assert_eq!(json.as_array().unwrap().len(), table.lines().count() - 1);
-    assert!(json.as_array().unwrap().iter().all(|one| one["page"].as_str().unwrap().starts_with("https://")));
-
-    std::fs::create_dir(folder.path().join("senders")).unwrap();
-    let shown = hookgate(folder.path(), &["senders", "show", "github"]).stdout;
-    std::fs::write(folder.path().join("senders/hubgit.toml"), &shown).unwrap();
-    std::fs::write(folder.path().join("hookgate.toml"), "[server]\nsenders_dir = \"senders\"\n").unwrap();
-    let own = String::from_utf8(hookgate(folder.path(), &["senders"]).stdout).unwrap();
-    assert!(own.lines().any(|line| line.starts_with("hubgit ") && line.contains("X-GitHub-Delivery")), "{own}");
-    let unknown = hookgate(folder.path(), &["senders", "show", "nobody"]);
-    assert!(unknown.status.code() == Some(1) && String::from_utf8_lossy(&unknown.stderr).contains("github"), "{unknown:?}");
 }

@@ -120,8 +120,8 @@ fn a_signature_needs_its_secret_and_open_contradicts_it() {
     let message = one_mistake(&format!("{GITHUB}allow_unauthenticated = true\n"));
     assert!(message.starts_with(":5: instance[0].allow_unauthenticated: contradicts the signature"), "{message}");
     // Secrets alone prove nothing.
-    let message = one_mistake("[[instance]]\nname = \"a\"\nsecrets = \"s3cret\"\n");
-    assert!(message.starts_with(":1: instance[0]: has no credentials"), "{message}");
+    let messages = bad("[[instance]]\nname = \"a\"\nsecrets = \"s3cret\"\n");
+    assert!(messages.len() == 2 && messages[0].starts_with(":1: instance[0]: has no credentials"), "{messages:?}");
     let both = first(&format!("{GITHUB}username = \"u\"\npassword = \"p\"\n"));
     assert!(matches!(both.access, Access::Basic { .. }) && !both.sender.signing.signatures.is_empty());
 }
@@ -225,7 +225,6 @@ fn a_sender_that_tells_its_secret_late_starts_behind_other_credentials() {
 #[test]
 fn what_has_no_effect_or_too_much_is_warned_of() {
     for (text, warning) in [
-        (format!("{MINIMAL}secrets = \"x\"\n"), "instance[0].secrets: has no effect without a signature"),
         (format!("{MINIMAL}verify_token = \"x\"\n"), "instance[0].verify_token: has no effect"),
         (format!("{MINIMAL}confirm_subscriptions = true\n"), "instance[0].confirm_subscriptions: has no effect"),
         (format!("{MINIMAL}handshake = [\"meta\"]\n"), "has no verify_token"),
@@ -242,8 +241,8 @@ fn presets_of_ones_own_replace_the_built_in_ones() {
     let folder = tempfile::tempdir().unwrap();
     let senders = folder.path().join("senders");
     fs::create_dir(&senders).unwrap();
-    fs::write(senders.join("github.toml"), "[signature]\nheader = \"X-Mine\"\n").unwrap();
-    fs::write(senders.join("acme.toml"), "accept = \"any\"\n[signature]\nheader = \"X-Acme\"\n").unwrap();
+    fs::write(senders.join("github.toml"), "sender.title = \"Mine\"\n[signature]\nheader = \"X-Mine\"\n").unwrap();
+    fs::write(senders.join("acme.toml"), "accept = \"any\"\nsender.title = \"Acme\"\n[signature]\nheader = \"X-Acme\"\n").unwrap();
     let text = format!("[server]\nsenders_dir = \"senders\"\n{GITHUB}{}", GITHUB.replace("\"gh\"", "\"b\"").replace("github", "acme"));
     let config = Config::parse(&text, &folder.path().join("hookgate.toml"), &env).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(config.instances[0].map.is_empty(), "nothing of the built-in one is left");
@@ -255,9 +254,13 @@ fn mistakes_in_presets_are_told_with_their_own_file_and_line() {
     let folder = tempfile::tempdir().unwrap();
     let senders = folder.path().join("senders");
     fs::create_dir(&senders).unwrap();
-    fs::write(senders.join("acme.toml"), "acept = \"any\"\nusername = \"u\"\n[map]\nname = \".a |\"\n[sender]\nmethods = [\"GET\"]\n")
-        .unwrap();
+    fs::write(
+        senders.join("acme.toml"),
+        "acept = \"any\"\nusername = \"u\"\n[map]\nname = \".a |\"\n[sender]\ntitle = \"Acme\"\nmethods = [\"GET\"]\n",
+    )
+    .unwrap();
     fs::write(senders.join("Bad Name.toml"), "").unwrap();
+    fs::write(senders.join("empty.toml"), "\n").unwrap();
     let path = folder.path().join("hookgate.toml");
     let text = format!("[server]\nsenders_dir = \"senders\"\nmax_bdy = 1\n{}", GITHUB.replace("github", "acme"));
     let errors = Config::parse(&text, &path, &env).unwrap_err();
@@ -268,12 +271,13 @@ fn mistakes_in_presets_are_told_with_their_own_file_and_line() {
         "/senders/acme.toml:1: acept: unknown key; did you mean accept?",
         "/senders/acme.toml:2: username: unknown key here; it belongs in [[instance]]",
         "/senders/acme.toml:4: map.name: ",
-        "/senders/acme.toml:6: sender.methods[0]: \"GET\" brings no events",
+        "/senders/acme.toml:7: sender.methods[0]: \"GET\" brings no events",
         "/senders/Bad Name.toml: is not named like a sender",
+        "/senders/empty.toml: sender.title: is missing",
     ] {
         assert!(lines.iter().any(|line| line.starts_with(want)), "no {want} in {lines:#?}");
     }
-    assert_eq!(lines.len(), 6, "{lines:#?}");
+    assert_eq!(lines.len(), 7, "{lines:#?}");
 }
 
 #[test]
@@ -282,4 +286,27 @@ fn no_secret_of_a_sender_is_shown() {
     assert!(!format!("{:?}", good(&text)).contains("s3cret"));
     let wrong = text.replace("\"s3cret-of-the-path-0\"", "\"s3cret/of/the/path\"");
     assert!(!bad(&wrong).join("\n").contains("s3cret"));
+}
+
+/// With a preset that is gone its signature would be gone, and nobody would be told.
+#[test]
+fn no_signature_vanishes() {
+    let message = one_mistake(&format!("{MINIMAL}secrets = \"x\"\n"));
+    assert!(message.contains("instance[0].secrets: nothing is signed"), "{message}");
+    let message = one_mistake(&format!("{GITHUB}username = \"u\"\npassword = \"p\"\nsignature = []\n"));
+    assert!(message.contains("instance[0].secrets: nothing is signed"), "{message}");
+    good("[[instance]]\nname = \"a\"\nusername = \"u\"\npassword = \"p\"\nhandshake = [\"zoom\"]\nsecrets = \"x\"\n");
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hookgate.toml");
+    let text = format!("[server]\nsenders_dir = \"senders\"\n{}", GITHUB.replace(", { env = \"B\" }", ""));
+    fs::write(&path, &text).unwrap();
+    let missing = Config::load(&path).unwrap_err();
+    let [error] = &missing.errors[..] else { panic!("{missing}") };
+    assert!(error.key == "server.senders_dir" && error.line == Some(2), "{missing}");
+    fs::create_dir(folder.path().join("senders")).unwrap();
+    Config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+    fs::write(folder.path().join("senders/github.toml"), "").unwrap();
+    let empty = Config::load(&path).unwrap_err().to_string();
+    assert!(empty.contains("github.toml: sender.title: is missing") && empty.lines().count() == 1, "{empty}");
 }
