@@ -77,7 +77,7 @@ impl Builder {
             asks_for_basic,
             allow_from: instance.allow_from.clone(),
             secret_header,
-            proof: self.proof(&instance.sender)?,
+            proof: self.proof(instance)?,
             rules: rules(instance, &config.server)?,
             keep_samples: instance.store_samples,
             duplicates_of: instance.shares_duplicates_with.as_deref().unwrap_or(&instance.name).into(),
@@ -88,13 +88,15 @@ impl Builder {
         })
     }
 
-    fn proof(&self, sender: &config::Sender) -> Result<Proof, String> {
-        let secrets = sender.signing.secrets.clone();
+    fn proof(&self, instance: &config::Instance) -> Result<Proof, String> {
+        let sender = &instance.sender;
+        let handshakes = Handshakes::new(sender.handshake.clone(), sender.signing.secrets.clone(), sender.verify_token.clone());
+        let is_guarded = !matches!(instance.access, config::Access::Open) || sender.path_token.is_some();
         Ok(Proof {
             path_token: sender.path_token.as_ref().map(|token| self.verifier.path_token(token)),
             signatures: sender.signing.verifier().map_err(|error| error.to_string())?,
             awaits_secret: sender.signing.awaits_secret,
-            handshakes: Handshakes::new(sender.handshake.clone(), secrets, sender.verify_token.clone()),
+            handshakes: if is_guarded { handshakes } else { handshakes.signed_only() },
             confirms_subscriptions: sender.confirm_subscriptions,
             methods: sender.methods.clone(),
         })

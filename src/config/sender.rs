@@ -173,6 +173,11 @@ fn check(section: &Section<'_>, sender: &Sender) {
     if !has(Handshake::Sns) {
         idle("confirm_subscriptions", "the handshake \"sns\"");
     }
+    let is_guarded = section.has("password") || section.has("path_token");
+    if has(Handshake::SalesforceEns) && section.has("secrets") && !is_guarded {
+        let advice = "has neither path_token nor username and password, so a new callback's verification, which nobody signs, is refused";
+        section.context.warn(section.whole(), advice);
+    }
     let is_of_sns = sender.signing.signatures.iter().any(|signature| signature.scheme == Scheme::Sns);
     if is_of_sns && !section.has("audience") {
         let advice = "Amazon signs for everybody, so messages of any topic are accepted: set audience to the topic's ARN";

@@ -14,7 +14,9 @@ impl Entrance {
     pub(super) fn greet(&self, instance: &Arc<Instance>, mut reply: Reply) -> Response<Body> {
         instance.ok.inc();
         if let Some(pending) = reply.pending.take() {
-            tracing::warn!(instance = &*instance.name, handshake = pending.handshake, "the sender waits to be confirmed: {pending}");
+            if self.log_quota.admits(&instance.name, pending.handshake) {
+                tracing::warn!(instance = &*instance.name, handshake = pending.handshake, "the sender waits to be confirmed: {pending}");
+            }
             self.leave(instance, pending);
         }
         answer::greeting_response(reply)

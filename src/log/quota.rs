@@ -1,4 +1,4 @@
-//! How many lines of one kind a second gets: whoever floods the gateway with refusals must not fill the disk with its log.
+//! How many lines of one kind a second gets: whoever floods the gateway with refusals or handshakes must not fill the disk with its log.
 //!
 //! Only lines are left out, never counts, and how many were is itself a line.
 

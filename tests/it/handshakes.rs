@@ -95,3 +95,19 @@ fn what_a_person_must_copy_is_in_the_admin_api() {
         running.request("POST", &format!("/instance/execute/ens/{TOKEN}"), &[("x-sfmc-ens-signature", &signature)], body.as_bytes());
     assert_eq!(signed.status, 200, "{}", signed.text());
 }
+
+/// Where a signature is all that keeps strangers out, what is unsigned leaves nothing behind.
+#[test]
+fn strangers_do_not_wait_to_be_confirmed() {
+    let ens = format!("[[instance]]\nname = \"ens\"\nsender = \"salesforce-ens\"\nsecrets = \"{SECRET}\"\n");
+    let running = Running::start(&ens);
+    let key = r#"{"callbackId":"c-1","verificationKey":"k-1"}"#;
+    let post = |path: &str, headers: &[(&str, &str)]| running.request("POST", path, headers, key.as_bytes());
+    assert_alike(&post("/instance/execute/ens", &[]), &post("/instance/execute/nobody", &[]));
+    assert!(running.about("ens")["pending"].is_null());
+    let signature = BASE64_STANDARD.encode(hmac(key));
+    assert_eq!(post("/instance/execute/ens", &[("x-sfmc-ens-signature", &signature)]).status, 200);
+    assert_eq!(running.about("ens")["pending"]["verificationKey"], "k-1");
+    running.replace_instances(&format!("{ens}path_token = \"{TOKEN}\"\n"));
+    assert_eq!(post(&format!("/instance/execute/ens/{TOKEN}"), &[]).status, 200, "whoever knows the address is no stranger");
+}

@@ -17,10 +17,13 @@ struct Logged {
     folder: TempDir,
 }
 
+/// A sender that waits to be confirmed, as often as anybody who knows its address says so.
+const WAITING: &str = "[[instance]]\nname = \"ens\"\nsender = \"salesforce-ens\"\npath_token = \"t0ken-of-the-address-4711\"\n";
+
 impl Logged {
     fn serve() -> Self {
         let folder = TempDir::new().unwrap();
-        let config = format!("[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"t\"\n{BASIC}");
+        let config = format!("[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"t\"\n{BASIC}{WAITING}");
         std::fs::write(folder.path().join("hookgate.toml"), config).unwrap();
         let create = |name: &str| std::fs::File::create(folder.path().join(name)).unwrap();
         let child = Command::new(PROGRAM)
@@ -99,6 +102,24 @@ fn a_flood_of_refusals_leaves_some_lines_and_the_number_of_the_others() {
     eventually("other kinds have lines of their own", || {
         gateway.lines("request refused").iter().any(|line| line["request_id"].as_str() == other.header("x-request-id"))
     });
+}
+
+#[test]
+fn a_flood_of_handshakes_does_not_fill_the_log() {
+    const FLOOD: u64 = 3000;
+    let gateway = Logged::serve();
+    let mut stream = connect(gateway.address("entrance"));
+    let body = r#"{"callbackId":"c","verificationKey":"k"}"#;
+    let path = "/instance/execute/ens/t0ken-of-the-address-4711";
+    let asked = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{body}", body.len()).repeat(100);
+    for _ in 0..FLOOD / 100 {
+        stream.write_all(asked.as_bytes()).unwrap();
+        (0..100).for_each(|_| assert_eq!(read_answer(&mut stream, "POST").status, 200));
+    }
+    let left_out = || gateway.lines("refusals left out").iter().map(|line| line["left_out"].as_u64().unwrap()).sum::<u64>();
+    let lines = || gateway.lines("the sender waits to be confirmed").len() as u64;
+    eventually("every handshake is accounted for", || lines() + left_out() == FLOOD);
+    assert!(left_out() > 0);
 }
 
 #[test]

@@ -229,6 +229,7 @@ fn what_has_no_effect_or_too_much_is_warned_of() {
         (format!("{MINIMAL}confirm_subscriptions = true\n"), "instance[0].confirm_subscriptions: has no effect"),
         (format!("{MINIMAL}handshake = [\"meta\"]\n"), "has no verify_token"),
         ("[[instance]]\nname = \"a\"\nsender = \"aws-sns\"\n".to_owned(), "any topic are accepted: set audience"),
+        (GITHUB.replace("github", "salesforce-ens"), "a new callback's verification, which nobody signs, is refused"),
         (format!("[server]\nlisten = \"0.0.0.0:80\"\n{GITHUB}"), "unencrypted"),
     ] {
         let warnings = good(&text).warnings;

@@ -75,6 +75,7 @@ pub struct Handshakes {
     kinds: Vec<Handshake>,
     secrets: Vec<Secret>,
     verify_token: Option<Secret>,
+    ignores_unsigned: bool,
 }
 
 /// A request as far as its head shows it.
@@ -185,7 +186,12 @@ impl HandshakeRefusal {
 impl Handshakes {
     /// `secrets` are those of the instance's signature, the current one first; `verify_token` is what Meta is told to send.
     pub fn new(kinds: Vec<Handshake>, secrets: Vec<Secret>, verify_token: Option<Secret>) -> Self {
-        Self { kinds, secrets, verify_token }
+        Self { kinds, secrets, verify_token, ignores_unsigned: false }
+    }
+
+    /// The same for an instance where nothing but a signature keeps strangers out: what has none is nobody's.
+    pub fn signed_only(self) -> Self {
+        Self { ignores_unsigned: true, ..self }
     }
 
     /// Whether one of them is this one.
