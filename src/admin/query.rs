@@ -61,13 +61,13 @@ fn set(filter: &mut Filter, name: &str, value: &str) -> Result<(), &'static str>
     Ok(())
 }
 
-/// `severity:high`. Several hold together.
+/// `severity:high`, or `severity=high` as on the command line: no name has either sign. Several hold together.
 fn field(text: &str) -> Result<Option<(String, String)>, &'static str> {
     const WRONG: &str = "is the name of a field, a colon and its value, such as severity:high";
     if text.is_empty() {
         return Ok(None);
     }
-    let (name, value) = text.split_once(':').ok_or(WRONG)?;
+    let (name, value) = text.split_once([':', '=']).ok_or(WRONG)?;
     if is_field_name(name) { Ok(Some((name.to_owned(), value.to_owned()))) } else { Err(WRONG) }
 }
 
@@ -117,8 +117,9 @@ mod tests {
 
     #[test]
     fn fields_may_be_several() {
-        let read = filter("field=severity:high&field=url:https://a:1&field=").unwrap().fields;
-        assert_eq!(read, [("severity".to_owned(), "high".to_owned()), ("url".to_owned(), "https://a:1".to_owned())]);
+        let read = filter("field=severity:high&field=url=https://a:1&field=sum:a=b&field=").unwrap().fields;
+        let read: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(read, [("severity", "high"), ("url", "https://a:1"), ("sum", "a=b")]);
     }
 
     #[test]

@@ -86,9 +86,11 @@ fn describe(instance: &Instance) -> String {
     let proofs: Vec<_> = [access, signature, token].into_iter().flatten().collect();
     let access = if proofs.is_empty() { "NO credentials".to_owned() } else { proofs.join(" and ") };
     let access = sender.preset.iter().fold(access, |access, preset| format!("{preset}, {access}"));
-    match instance.listen {
-        Some(address) if instance.tls.is_some() => format!("{access}, also POST / on {address} with a certificate of its own"),
-        Some(address) => format!("{access}, also POST / on {address}"),
-        None => access,
-    }
+    let Some(address) = instance.listen else { return access };
+    let path = match &sender.path_token {
+        Some(_) => format!("/instance/execute/{}/<path token>", instance.name),
+        None => "/".to_owned(),
+    };
+    let certificate = if instance.tls.is_some() { " with a certificate of its own" } else { "" };
+    format!("{access}, also POST {path} on {address}{certificate}")
 }

@@ -78,8 +78,9 @@ impl Filters {
     }
 }
 
+/// `severity=high`, or `severity:high` as the admin API has it: no name has either sign.
 fn field(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as severity=high")?;
+    let (name, value) = text.split_once(['=', ':']).ok_or("write NAME=VALUE, such as severity=high")?;
     if !is_field_name(name) {
         return Err(format!("{name:?} is no name of a field: letters, digits and _ only"));
     }

@@ -96,6 +96,7 @@ pub(super) fn read(section: &Section<'_>, layer: &Layer, preset: Option<Preset>,
         let token = path_token.as_ref().map(|token| format!("/{}", token.expose())).unwrap_or_default();
         Some(format!("{}/instance/execute/{}{token}", outside?, name?))
     };
+    warn_of_uncovered_bodies(section, layer, preset.as_ref());
     let keys = section.take_list("keys", |value| read_keys(&section.context.folder, value)).unwrap_or_default();
     let public_url = section.take("public_url", full_url);
     let signing = Signing {
@@ -149,12 +150,41 @@ pub(super) fn otherwise(section: &Section<'_>, layer: &Layer, preset: Option<&Pr
     }
 }
 
+/// Where a signature leaves the body out, one request that was recorded proves any body: unless what it covers counts once.
+fn warn_of_uncovered_bodies(section: &Section<'_>, layer: &Layer, preset: Option<&Preset>) {
+    let signatures = layer.signatures();
+    let Some(uncovered) = signatures.iter().find(|signature| signature.leaves_body_out()) else { return };
+    let warn = |key: &str, advice: &str| section.context.warn(&section.place(key), advice);
+    if section.has("signature") {
+        warn("signature", "leaves {body} out of signed, so whoever sees a request can send another body with its signature");
+    }
+    let Some(preset) = preset.filter(|preset| preset.layer.signatures().iter().any(SignatureSpec::leaves_body_out)) else { return };
+    let is_own = layer.duplication_key != preset.layer.duplication_key || layer.map.duplication_key != preset.layer.map.duplication_key;
+    if is_own {
+        let key = if section.has("duplication_key") { "duplication_key" } else { "map" };
+        warn(
+            key,
+            "is not what this sender signs, so a signature counts more than once: whoever sees a request can send other bodies with it",
+        );
+    }
+    let is_forgotten = |window| uncovered.tolerance.is_zero() || window < uncovered.tolerance;
+    if layer.duplication_window.is_some_and(is_forgotten) {
+        warn("duplication_window", "is shorter than the signature's tolerance, so a signature counts again once it is forgotten");
+    }
+}
+
 fn check(section: &Section<'_>, sender: &Sender) {
     // What is wrong in one of the parts was reported there.
     let is_read = !section.has("secrets") || !sender.signing.secrets.is_empty();
     if is_read && let Err(error) = sender.signing.verifier() {
         let key = error.key().split('.').next().unwrap_or_default();
         if section.has(key) { section.error(key, error.to_string()) } else { section.missing(key, error.to_string()) }
+    }
+    let needs_url = sender.signing.signatures.iter().any(SignatureSpec::needs_url);
+    if needs_url && sender.signing.url.is_none() && !sender.signing.signatures.iter().all(SignatureSpec::needs_url) {
+        let advice =
+            "has no public_url, and some of this sender's signatures cover the address it posts to: requests with those are refused";
+        section.context.warn(section.whole(), advice);
     }
     let has = |handshake| sender.handshake.contains(&handshake);
     let idle = |key: &'static str, needs: &str| {

@@ -101,12 +101,14 @@ fn a_missing_configuration_is_named() {
 
 #[test]
 fn check_sums_up_a_good_configuration_and_starts_nothing() {
-    let folder = with_config("[[instance]]\nname = \"open\"\nallow_unauthenticated = true\n");
+    let own = "path_token = \"t0ken-of-the-address-4711\"\nlisten = \"127.0.0.1:9\"\n";
+    let folder = with_config(&format!("[[instance]]\nname = \"open\"\nallow_unauthenticated = true\n[[instance]]\nname = \"own\"\n{own}"));
     let output = run(folder.path(), &["check"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let summary = stdout(&output);
     assert!(summary.starts_with("hookgate.toml: the configuration is valid\n"), "{summary}");
     assert!(summary.contains("open: NO credentials"), "{summary}");
+    assert!(summary.contains("own: path token, also POST /instance/execute/own/<path token> on 127.0.0.1:9\n"), "{summary}");
     assert!(stderr(&output).starts_with("warning: "), "{output:?}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was created");
 }

@@ -204,7 +204,7 @@ fn a_map_is_tried_on_the_samples() {
     assert_eq!(after(1)["warnings"], serde_json::json!([]));
     let listed = printed(running.folder(), &["incidents", "list", "--field", "severity=low", "--json"], "");
     assert_eq!(serde_json::from_str::<Value>(&listed).unwrap().as_array().unwrap().len(), 1);
-    let exported = printed(running.folder(), &["incidents", "export", "--field", "severity=low", "--field", "env=prod"], "");
+    let exported = printed(running.folder(), &["incidents", "export", "--field", "severity:low", "--field", "env=prod"], "");
     assert!(exported.contains(r#""fields":{"env":"prod","event":"ping","severity":"low"}"#), "{exported}");
     assert_eq!(hookgate(running.folder(), &["incidents", "list", "--field", "severity"], "").status.code(), Some(2));
 }

@@ -230,6 +230,11 @@ fn what_has_no_effect_or_too_much_is_warned_of() {
         (format!("{MINIMAL}handshake = [\"meta\"]\n"), "has no verify_token"),
         ("[[instance]]\nname = \"a\"\nsender = \"aws-sns\"\n".to_owned(), "any topic are accepted: set audience"),
         (GITHUB.replace("github", "salesforce-ens"), "a new callback's verification, which nobody signs, is refused"),
+        (GITHUB.replace("github", "hubspot"), "requests with those are refused"),
+        (format!("{GITHUB}[instance.signature]\nsigned = \"const\"\n"), "instance[0].signature: leaves {body} out of signed"),
+        (format!("{}duplication_key = \"id\"\n", GITHUB.replace("github", "mailgun")), "duplication_key: is not what this sender signs"),
+        (format!("{}map.duplication_key = \".id\"\n", GITHUB.replace("github", "mailgun")), "map: is not what this sender signs"),
+        (format!("{}duplication_window = \"23h\"\n", GITHUB.replace("github", "mailgun")), "duplication_window: is shorter than"),
         (format!("[server]\nlisten = \"0.0.0.0:80\"\n{GITHUB}"), "unencrypted"),
     ] {
         let warnings = good(&text).warnings;
@@ -310,4 +315,19 @@ fn no_signature_vanishes() {
     fs::write(folder.path().join("senders/github.toml"), "").unwrap();
     let empty = Config::load(&path).unwrap_err().to_string();
     assert!(empty.contains("github.toml: sender.title: is missing") && empty.lines().count() == 1, "{empty}");
+}
+
+#[test]
+fn what_is_as_it_should_be_is_not_warned_of() {
+    let with = |sender: &str, keys: &str| format!("{}{keys}", GITHUB.replace("github", sender));
+    for text in [
+        with("hubspot", "public_url = \"https://hooks.example.com/h\"\n"),
+        with("mailgun", "duplication_window = \"25h\"\n"),
+        with("github", "duplication_key = \"id\"\nduplication_window = \"1m\"\n[instance.signature]\nsigned = \"a{body}\"\n"),
+        with("gitlab", "").replace("s3cret", "whsec_c2VjcmV0"),
+    ] {
+        assert_eq!(good(&text).warnings, [""; 0], "{text}");
+    }
+    let mistake = one_mistake("[[instance]]\nname = \"a\"\nsender = \"pubsub\"\naudience = \"a\"\n");
+    assert!(mistake.contains("instance[0].service_accounts: service_accounts must say"), "{mistake}");
 }

@@ -193,7 +193,7 @@ impl Claims {
             return Err(SignatureRefusal::Wrong(Cause::Claim("iss", "that the subscription is Google's")));
         }
         let is_ours = self.email.as_ref().is_some_and(|email| emails.contains(email)) && self.email_verified == Some(true);
-        let refusal = SignatureRefusal::Wrong(Cause::Claim("email", "service_account"));
+        let refusal = SignatureRefusal::Wrong(Cause::Claim("email", "service_accounts"));
         if is_ours { Ok(()) } else { Err(refusal) }
     }
 

@@ -57,8 +57,13 @@ impl Default for SignatureSpec {
 
 impl SignatureSpec {
     /// Whether it covers the address that the sender posts to.
-    pub(super) fn needs_url(&self) -> bool {
+    pub fn needs_url(&self) -> bool {
         self.signed.has_url() || self.scheme == Scheme::Twilio
+    }
+
+    /// Whether it is made of a text that lacks the body. Secrets and tokens that are merely sent along are made of none.
+    pub fn leaves_body_out(&self) -> bool {
+        matches!(self.scheme, Scheme::Hmac | Scheme::Hash | Scheme::Ecdsa | Scheme::Ed25519) && !self.signed.has_body()
     }
 }
 
@@ -229,7 +234,7 @@ pub enum InvalidSignatureSpec {
     #[error("there is no {0} in it")]
     Keys(&'static str),
     /// Google signs tokens for everybody.
-    #[error("service_account must say who the sender is: Google signs tokens for everybody")]
+    #[error("service_accounts must say who the sender is: Google signs tokens for everybody")]
     NoEmail,
     /// Tokens for other receivers would be accepted.
     #[error("audience is needed, or public_url if the audience is the address")]
@@ -250,7 +255,7 @@ impl InvalidSignatureSpec {
             Self::Secret => "signature.signed",
             Self::Prefix => "signature.format",
             Self::NoKeys | Self::Keys(_) => "keys",
-            Self::NoEmail => "service_account",
+            Self::NoEmail => "service_accounts",
             Self::NoAudience => "audience",
         }
     }

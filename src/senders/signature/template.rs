@@ -40,6 +40,10 @@ impl Template {
         self.0.iter().any(|part| matches!(part, Part::Url { .. }))
     }
 
+    pub(super) fn has_body(&self) -> bool {
+        self.0.contains(&Part::Body)
+    }
+
     pub(super) fn has_secret(&self) -> bool {
         self.0.contains(&Part::Secret)
     }
