@@ -73,8 +73,9 @@ signed = "{body}"
 """
 
 
-def _github():
-    """A delivery in GitHub's form, signed; the signature covers the body alone, so it can be sent again under another number."""
+def _github(length, name):
+    """A delivery in GitHub's form of so many bytes, signed; the signature covers the body alone, so it can be sent again under
+    another number."""
     event = {
         "action": "opened",
         "issue": {"number": 7, "title": "Sign-in fails", "created_at": "2026-02-11T09:05:00Z"},
@@ -82,21 +83,31 @@ def _github():
         "sender": {"login": "alice"},
         "note": "",
     }
-    event["note"] = "x" * (300 - len(json.dumps(event)))
+    event["note"] = "x" * (length - len(json.dumps(event)))
     text = json.dumps(event)
     signature = hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).hexdigest()
     headers = {"X-GitHub-Event": "issues", "X-Hub-Signature-256": f"sha256={signature}"}
-    return Body("300 B, signed", text, headers=headers, varied="X-GitHub-Delivery")
+    return Body(f"{name}, signed", text, headers=headers, varied="X-GitHub-Delivery")
 
 
 def variants(binary):
     """The same load for all of them, each request with a number of its own, so that none is a duplicate."""
-    numbered = replace(SMALL, varied=DELIVERY)
+    numbered, small = replace(SMALL, varied=DELIVERY), _github(300, "300 B")
     return [
         gateway(binary, "plain", numbered),
         gateway(binary, "duplication key", numbered, instance=f'duplication_key = ["headers.{DELIVERY.lower()}"]\n'),
         gateway(binary, "samples kept", numbered, instance="store_samples = true\n"),
-        gateway(binary, "signature", _github(), instance=f'secrets = ["{SECRET}"]\n{SIGNATURE}'),
+        gateway(binary, "signature", small, instance=f'secrets = ["{SECRET}"]\n{SIGNATURE}'),
         gateway(binary, "jq mapping, 5 fields", numbered, instance=MAP),
-        gateway(binary, "`github`: all of it", _github(), instance=f'sender = "github"\nsecrets = ["{SECRET}"]\n'),
+        gateway(binary, "`github`: all of it", small, instance=f'sender = "github"\nsecrets = ["{SECRET}"]\n'),
+    ]
+
+
+def signed(binary):
+    """What a signature adds to a password, at the size of a real delivery."""
+    body = _github(8 << 10, "8 KiB")
+    return [
+        gateway(binary, "Basic", body),
+        gateway(binary, "Basic and signature", body, instance=f'secrets = ["{SECRET}"]\n{SIGNATURE}'),
+        gateway(binary, "`github`: all of it", body, instance=f'sender = "github"\nsecrets = ["{SECRET}"]\n'),
     ]
