@@ -40,9 +40,16 @@ impl Entrance {
         if !is_known {
             return Err(Refused::method(&head.method));
         }
-        self.throttle.check(passage.peer, name).map_err(|wait| Refused::Throttled(wait.0))?;
+        let throttled = self.throttle.check(passage.peer, name).err();
+        if let Some(wait) = throttled.filter(|_| !passage.may_be_signed()) {
+            return Err(Refused::Throttled(wait.0));
+        }
         let Found { instance, greeting, doubt } = self.find(passage, token);
-        let attempt = Attempt { entrance: self, passage, name, is_undecided: true };
+        // A handshake asks for what can be guessed.
+        if let Some(wait) = throttled.filter(|_| doubt.is_some() || greeting.is_some()) {
+            return Err(Refused::Throttled(wait.0));
+        }
+        let attempt = Login { entrance: self, passage, name, is_undecided: true };
         let verdict = self.verifier.verify(instance.map(|instance| &instance.access), &head.headers).await;
         attempt.decided();
         let refused = match verdict {
@@ -130,28 +137,34 @@ impl Passage<'_> {
         self.site.instances.get(name).filter(|_| is_behind_door)
     }
 
+    /// Whether a right signature may be in the body, which lets in whatever else came from the same address: many customers of one
+    /// sender share its addresses, and anybody can have it post nonsense here.
+    fn may_be_signed(&self) -> bool {
+        self.instance().is_some_and(|instance| instance.is_proven_by_signature() && instance.takes(&self.head.method))
+    }
+
     /// What a handshake may be told by.
     fn shown(&self) -> Head<'_> {
         Head { method: &self.head.method, query: self.head.uri.query(), headers: &self.head.headers }
     }
 }
 
-/// A login that is being verified. Verifying a password may take a while; whoever hangs up meanwhile, and with that drops
+/// Credentials that are being verified. Verifying a password may take a while; whoever hangs up meanwhile, and with that drops
 /// what waits for it, has failed like everybody who guesses wrong.
-struct Attempt<'a> {
+struct Login<'a> {
     entrance: &'a Entrance,
     passage: &'a Passage<'a>,
     name: &'a str,
     is_undecided: bool,
 }
 
-impl Attempt<'_> {
+impl Login<'_> {
     fn decided(mut self) {
         self.is_undecided = false;
     }
 }
 
-impl Drop for Attempt<'_> {
+impl Drop for Login<'_> {
     fn drop(&mut self) {
         if self.is_undecided {
             self.entrance.throttle.failed(self.passage.peer, self.name);

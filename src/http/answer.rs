@@ -10,7 +10,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::body::{Reserved, overhead};
+use super::budget::{Reserved, overhead};
 use crate::incident::{Draft, Label};
 use crate::senders::handshake::Reply;
 use crate::store::{Outcome, Receipt, Write};
@@ -209,7 +209,7 @@ mod tests {
     use prometheus_client::metrics::gauge::Gauge;
 
     use super::*;
-    use crate::http::body::Budget;
+    use crate::http::budget::Budget;
     use crate::incident::{IncidentId, Seq, Timestamp};
 
     fn draft(name: &'static str) -> Draft {

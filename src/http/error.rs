@@ -64,6 +64,8 @@ pub(super) enum Refused {
     Stopping { received: u64 },
     #[error("the budget for bodies in flight is used up")]
     OverBudget,
+    #[error("the budget for bodies whose signature is still to be verified is used up, or this address's share of it")]
+    OverUnverifiedBudget,
     #[error("{0}")]
     Intake(#[from] IntakeError),
     #[error("{0}")]
@@ -112,6 +114,7 @@ impl Refused {
             Self::Credentials(auth::Refusal::Busy)
             | Self::TooManyRequests { .. }
             | Self::OverBudget
+            | Self::OverUnverifiedBudget
             | Self::Stopping { .. }
             | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Signature(refusal) if refusal.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
@@ -149,7 +152,7 @@ impl Refused {
             Self::BodyTooLarge { .. } | Self::Intake(IntakeError::TooLarge) => "body_too_large",
             Self::BodyTooSlow { .. } => "body_too_slow",
             Self::BodyBroken { .. } => "body_broken",
-            Self::OverBudget => "body_budget",
+            Self::OverBudget | Self::OverUnverifiedBudget => "body_budget",
             Self::Intake(IntakeError::Malformed { .. }) => "body_malformed",
             Self::Intake(IntakeError::TooManyIncidents { .. }) => "too_many_incidents",
             Self::Intake(IntakeError::UnsupportedEncoding) => "content_encoding",
@@ -172,7 +175,11 @@ impl Refused {
             Self::Throttled(_) => "Too many failed logins. Try again later.".into(),
             Self::BodyTooSlow { .. } => "The body came too slowly.".into(),
             Self::BodyBroken { .. } => "The body broke off.".into(),
-            Self::Credentials(auth::Refusal::Busy) | Self::OverBudget | Self::Stopping { .. } | Self::Store(_) => NOT_NOW.into(),
+            Self::Credentials(auth::Refusal::Busy)
+            | Self::OverBudget
+            | Self::OverUnverifiedBudget
+            | Self::Stopping { .. }
+            | Self::Store(_) => NOT_NOW.into(),
             Self::Signature(refusal) if refusal.is_temporary() => NOT_NOW.into(),
             Self::Credentials(_) | Self::Signature(_) | Self::Unproven(_) | Self::Address(_) | Self::HungUp => FAILED.into(),
             Self::Handshake(refusal) if refusal.is_failed_login() => FAILED.into(),
@@ -187,7 +194,9 @@ impl Refused {
             Self::Throttled(wait) => Some(*wait),
             Self::Store(WriteError::QueueFull | WriteError::Overdue) => Some(RETRY_SOON),
             Self::Stopping { .. } | Self::Store(_) => Some(RETRY_LATER),
-            Self::Credentials(auth::Refusal::Busy) | Self::TooManyRequests { .. } | Self::OverBudget => Some(RETRY_SOON),
+            Self::Credentials(auth::Refusal::Busy) | Self::TooManyRequests { .. } | Self::OverBudget | Self::OverUnverifiedBudget => {
+                Some(RETRY_SOON)
+            }
             // A key's owner is asked again after a while.
             Self::Signature(refusal) if refusal.is_temporary() => Some(RETRY_LATER),
             _ => None,

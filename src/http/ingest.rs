@@ -11,7 +11,8 @@ use hyper::body::Incoming;
 
 use super::admit::Admitted;
 use super::answer::{self, Body};
-use super::body::Reserved;
+use super::attempt::Attempt;
+use super::budget::Reserved;
 use super::error::Refused;
 use super::reading::{self, Content};
 use super::request_id::RequestId;
@@ -75,10 +76,15 @@ impl Entrance {
         }
         let limits = &passage.site.limits;
         let bounds = body::Bounds { max: limits.max_body, time: limits.body_timeout, last_call: &self.last_call };
-        let mut reserved = self.budget.reserve();
-        let bytes = body::collect(incoming, &bounds, &mut reserved, &passage.visit.traffic).await?;
+        let mut reserved = if instance.reads_to_verify() { self.budgets.reserve_unverified(passage.peer) } else { self.budgets.reserve() };
+        let attempt = Attempt::begin(self, passage.peer, &instance);
+        let bytes = body::collect(incoming, &bounds, &mut reserved, &passage.visit.traffic).await;
+        let bytes = bytes.map_err(|refused| attempt.refused(refused))?;
         let content = reading::read(&instance, &mut passage.head, bytes).await;
-        match content.inspect_err(|refused| self.count_failure(passage, &instance, refused))? {
+        let content = content.map_err(|refused| attempt.refused(refused))?;
+        attempt.verified();
+        self.budgets.verified(&mut reserved)?;
+        match content {
             Content::Greeting(greeting) => Ok(self.greet(&instance, greeting)),
             Content::Events(intake) => {
                 note_map(passage, &instance, &intake);
@@ -93,13 +99,6 @@ impl Entrance {
     fn share(&self, passage: &Passage<'_>) -> Result<Option<Share<'_>>, Refused> {
         let is_by_proxy = passage.peer != passage.visit.remote.to_canonical();
         is_by_proxy.then(|| self.shares.take(passage.peer, passage.site.limits.max_requests_per_client)).transpose()
-    }
-
-    /// A wrong signature is a failed login like a wrong password.
-    fn count_failure(&self, passage: &Passage<'_>, instance: &Instance, refused: &Refused) {
-        if refused.status() == StatusCode::UNAUTHORIZED {
-            self.throttle.failed(passage.peer, &instance.name);
-        }
     }
 
     /// Commits, then answers.

@@ -147,6 +147,17 @@ impl Instance {
         self.proof.signatures.is_some() && self.access.is_open() && self.proof.path_token.is_none()
     }
 
+    /// Whether a request's head proves nothing, and its body is read to see whether it is signed.
+    pub(super) fn reads_to_verify(&self) -> bool {
+        (self.proof.signatures.is_some() || self.proof.awaits_secret) && self.access.is_open() && self.proof.path_token.is_none()
+    }
+
+    /// Whether a signature that only its sender can make is what lets in. It is verified whatever others at the same address
+    /// sent: guessing gains nothing by it.
+    pub(super) fn is_proven_by_signature(&self) -> bool {
+        self.access.is_open() && self.proof.signatures.as_ref().is_some_and(Signatures::are_made_anew)
+    }
+
     /// Whether this method brings events.
     pub(super) fn takes(&self, method: &Method) -> bool {
         self.proof.methods.contains(method)

@@ -5,7 +5,9 @@
 
 mod admit;
 mod answer;
+mod attempt;
 mod body;
+mod budget;
 mod connection;
 mod early;
 mod error;
@@ -40,7 +42,7 @@ use crate::log::Quota;
 use crate::metrics::Metrics;
 use crate::rejections::Rejections;
 use crate::senders::fetch::{Fetcher, is_sns_host};
-use body::Budget;
+use budget::Budgets;
 pub use connection::{Protocol, Serving, Visit};
 pub use instance::{Instance, InstanceOptions, PasswordUses, Proof, Waiting};
 use request_id::RequestIds;
@@ -54,7 +56,7 @@ pub use traffic::Traffic;
 pub struct Limits {
     /// Bytes of one body, before and after unpacking.
     pub max_body: u64,
-    /// Bytes of all bodies that are not answered yet.
+    /// Bytes of all bodies that are not answered yet; callers who are not verified yet have a quarter of it beside.
     pub max_body_in_flight: u64,
     /// For a request's head to arrive, and for an idle connection to send another.
     pub header_timeout: Duration,
@@ -103,7 +105,7 @@ pub struct Entrance {
     site: ArcSwap<Site>,
     verifier: Arc<Verifier>,
     throttle: Throttle,
-    budget: Arc<Budget>,
+    budgets: Budgets,
     shares: Shares,
     last_call: watch::Sender<bool>,
     log_quota: Quota,
@@ -119,7 +121,7 @@ impl Entrance {
     pub fn new(site: Site, verifier: Arc<Verifier>, metrics: Arc<Metrics>, rejections: Arc<Rejections>) -> Self {
         Self {
             throttle: Throttle::new(site.limits.failed_logins_per_minute),
-            budget: Budget::new(site.limits.max_body_in_flight, metrics.body_in_flight.clone()),
+            budgets: Budgets::new(&site.limits, &metrics.body_in_flight),
             shares: Shares::default(),
             last_call: watch::Sender::new(false),
             log_quota: Quota::default(),
@@ -140,7 +142,7 @@ impl Entrance {
     /// From here on new requests go by `site`. Those in flight end as they began; connections stay open.
     pub fn set_site(&self, site: Site) {
         self.throttle.set_rate(site.limits.failed_logins_per_minute);
-        self.budget.set_limit(site.limits.max_body_in_flight);
+        self.budgets.set_limits(&site.limits);
         self.site.store(Arc::new(site));
     }
 

@@ -40,3 +40,4 @@ mod streams;
 mod systemd;
 mod tls;
 mod tls_client;
+mod unverified;

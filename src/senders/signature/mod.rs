@@ -105,6 +105,11 @@ impl Signatures {
         })
     }
 
+    /// Whether each request's is another, made with a secret that it does not show: none can be guessed by trying.
+    pub fn are_made_anew(&self) -> bool {
+        self.alternatives.iter().all(|alternative| !matches!(alternative.check, Check::Equal(_)))
+    }
+
     /// The body without the secrets that let in whoever knows them: their text is overwritten.
     pub fn without_secrets(&self, body: Bytes) -> Bytes {
         let names = self.alternatives.iter().filter_map(|alternative| match (&alternative.check, &alternative.spec.place) {

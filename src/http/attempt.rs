@@ -1,0 +1,66 @@
+//! A body that is read before its sender is known: a login that can fail.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::error::Refused;
+use super::{Entrance, Instance};
+
+/// A body on its way to be verified. A wrong signature is a failed login like a wrong password; where nothing was shown before the
+/// body, so is one that does not arrive: it takes room all the same. That includes one whose caller hangs up, which drops this.
+pub(super) struct Attempt<'a> {
+    entrance: &'a Entrance,
+    peer: IpAddr,
+    instance: Arc<Instance>,
+    is_open: Cell<bool>,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn begin(entrance: &'a Entrance, peer: IpAddr, instance: &Arc<Instance>) -> Self {
+        Self { entrance, peer, instance: Arc::clone(instance), is_open: Cell::new(instance.reads_to_verify()) }
+    }
+
+    /// It came to its end.
+    pub(super) fn verified(&self) {
+        self.is_open.set(false);
+    }
+
+    /// It failed, if that is what `refused` means; what the caller is told instead, if it failed too often.
+    pub(super) fn refused(&self, refused: Refused) -> Refused {
+        let is_open = self.is_open.replace(false);
+        let is_wrong = refused.status() == StatusCode::UNAUTHORIZED;
+        let did_not_arrive =
+            matches!(refused, Refused::BodyTooLarge { .. } | Refused::BodyTooSlow { .. } | Refused::BodyBroken { .. }) && is_open;
+        if !is_wrong && !did_not_arrive {
+            return refused;
+        }
+        match self.failed() {
+            Some(wait) if is_wrong => wait,
+            _ => refused,
+        }
+    }
+
+    /// Counts a failed login, or says that there were too many.
+    fn failed(&self) -> Option<Refused> {
+        let (throttle, name) = (&self.entrance.throttle, &self.instance.name);
+        // Nobody is turned away here before the signature was looked at: what goes on beyond the rate is not counted on.
+        if self.instance.is_proven_by_signature()
+            && let Err(wait) = throttle.check(self.peer, name)
+        {
+            return Some(Refused::Throttled(wait.0));
+        }
+        throttle.failed(self.peer, name);
+        None
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.is_open.get() {
+            self.failed();
+        }
+    }
+}
