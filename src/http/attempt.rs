@@ -1,8 +1,8 @@
 //! A body that is read before its sender is known: a login that can fail.
 
-use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::StatusCode;
 
@@ -15,32 +15,44 @@ pub(super) struct Attempt<'a> {
     entrance: &'a Entrance,
     peer: IpAddr,
     instance: Arc<Instance>,
-    is_open: Cell<bool>,
+    is_open: AtomicBool,
 }
 
 impl<'a> Attempt<'a> {
     pub(super) fn begin(entrance: &'a Entrance, peer: IpAddr, instance: &Arc<Instance>) -> Self {
-        Self { entrance, peer, instance: Arc::clone(instance), is_open: Cell::new(instance.reads_to_verify()) }
+        Self { entrance, peer, instance: Arc::clone(instance), is_open: AtomicBool::new(instance.reads_to_verify()) }
     }
 
     /// It came to its end.
     pub(super) fn verified(&self) {
-        self.is_open.set(false);
+        self.is_open.store(false, Ordering::Relaxed);
     }
 
     /// It failed, if that is what `refused` means; what the caller is told instead, if it failed too often.
     pub(super) fn refused(&self, refused: Refused) -> Refused {
-        let is_open = self.is_open.replace(false);
+        let is_open = self.is_open.swap(false, Ordering::Relaxed);
         let is_wrong = refused.status() == StatusCode::UNAUTHORIZED;
         let did_not_arrive =
             matches!(refused, Refused::BodyTooLarge { .. } | Refused::BodyTooSlow { .. } | Refused::BodyBroken { .. }) && is_open;
-        if !is_wrong && !did_not_arrive {
+        // The key's owner may be out of reach, or somebody makes keys up; who is right is let in all the same.
+        let is_about_a_key = matches!(&refused, Refused::Signature(refusal) if refusal.is_about_a_key());
+        if !is_wrong && !did_not_arrive && !(is_about_a_key && self.instance.is_proven_by_signature()) {
             return refused;
         }
         match self.failed() {
             Some(wait) if is_wrong => wait,
             _ => refused,
         }
+    }
+
+    /// Whether this caller may have us ask for a key that was never seen. It is counted: of made-up ones there is no end.
+    pub(super) fn may_ask_for_a_key(&self) -> bool {
+        let (keys, name) = (&self.entrance.unseen_keys, &self.instance.name);
+        let may = keys.check(self.peer, name).is_ok();
+        if may {
+            keys.failed(self.peer, name);
+        }
+        may
     }
 
     /// Counts a failed login, or says that there were too many.
@@ -59,7 +71,7 @@ impl<'a> Attempt<'a> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        if self.is_open.get() {
+        if self.is_open.load(Ordering::Relaxed) {
             self.failed();
         }
     }

@@ -6,7 +6,7 @@ use http::{Response, Uri};
 
 use super::answer::{self, Body};
 use super::{Entrance, Instance};
-use crate::senders::fetch::Fetcher;
+use crate::senders::fetch::{Fetcher, Standing};
 use crate::senders::handshake::{Pending, Reply};
 
 impl Entrance {
@@ -36,7 +36,7 @@ impl Entrance {
 /// Visits the address that confirms a subscription.
 async fn confirm(fetcher: Arc<Fetcher>, instance: Arc<Instance>, pending: Pending, address: String) {
     let outcome = match address.parse::<Uri>() {
-        Ok(address) => fetcher.get(&address).await.map_err(|error| error.to_string()),
+        Ok(address) => fetcher.get(&address, Standing::Known).await.map_err(|error| error.to_string()),
         Err(_) => Err("it is no address".to_owned()),
     };
     let (name, topic) = (&*instance.name, pending.topic_arn.as_deref().unwrap_or_default());

@@ -80,7 +80,7 @@ impl Entrance {
         let attempt = Attempt::begin(self, passage.peer, &instance);
         let bytes = body::collect(incoming, &bounds, &mut reserved, &passage.visit.traffic).await;
         let bytes = bytes.map_err(|refused| attempt.refused(refused))?;
-        let content = reading::read(&instance, &mut passage.head, bytes).await;
+        let content = reading::read(&instance, &mut passage.head, bytes, &attempt).await;
         let content = content.map_err(|refused| attempt.refused(refused))?;
         attempt.verified();
         self.budgets.verified(&mut reserved)?;

@@ -51,6 +51,9 @@ use shares::Shares;
 pub use timer::CoarseTimer;
 pub use traffic::Traffic;
 
+/// Of one address, at one instance. A new certificate is one; the fetcher asks for four a minute in all, after a burst.
+const UNSEEN_KEYS_PER_MINUTE: u32 = 1;
+
 /// Limits of the entrance as a whole.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -105,6 +108,8 @@ pub struct Entrance {
     site: ArcSwap<Site>,
     verifier: Arc<Verifier>,
     throttle: Throttle,
+    /// Keys never seen before that callers make us ask their owners for.
+    unseen_keys: Throttle,
     budgets: Budgets,
     shares: Shares,
     last_call: watch::Sender<bool>,
@@ -120,6 +125,7 @@ impl Entrance {
     /// An entrance that lets nobody in yet but those of `site`.
     pub fn new(site: Site, verifier: Arc<Verifier>, metrics: Arc<Metrics>, rejections: Arc<Rejections>) -> Self {
         Self {
+            unseen_keys: Throttle::new(UNSEEN_KEYS_PER_MINUTE),
             throttle: Throttle::new(site.limits.failed_logins_per_minute),
             budgets: Budgets::new(&site.limits, &metrics.body_in_flight),
             shares: Shares::default(),

@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Uri, header};
 
 use super::Instance;
+use super::attempt::Attempt;
 use super::error::{Refused, Unproven};
 use crate::incident::Timestamp;
 use crate::intake::{self, Intake};
@@ -36,15 +37,15 @@ struct Received {
 /// Which of the instance's secrets a request was signed with; the first where nothing is signed.
 type Secret = usize;
 
-/// Verifies, then reads. The headers are lent and come back, without those that hold a secret of a signature.
-pub(super) async fn read(instance: &Arc<Instance>, head: &mut Parts, bytes: Bytes) -> Result<Content, Refused> {
+/// Verifies, then reads; `attempt` says whether to ask others for keys. The headers are lent and come back, without those that hold a secret of a signature.
+pub(super) async fn read(instance: &Arc<Instance>, head: &mut Parts, bytes: Bytes, attempt: &Attempt<'_>) -> Result<Content, Refused> {
     let headers = std::mem::take(&mut head.headers);
     let mut received = Received { method: head.method.clone(), uri: head.uri.clone(), headers, bytes };
     let mut outcome = process(instance, &mut received, None).await?;
     if let Err(Refused::Signature(SignatureRefusal::Key(KeyFault::NotFetched))) = outcome
         && let Some(signatures) = &instance.proof.signatures
     {
-        outcome = match signatures.verify(&received.signed(), Timestamp::now()).await {
+        outcome = match signatures.verify_for(&received.signed(), Timestamp::now(), &|| attempt.may_ask_for_a_key()).await {
             Ok(secret) => process(instance, &mut received, Some(secret)).await?,
             Err(refusal) => Err(refusal.into()),
         };

@@ -32,7 +32,7 @@ const MAX_SIZE: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How many addresses of a name are tried.
 const MAX_ADDRESSES: usize = 3;
-/// Tries in a row. A new certificate or key set needs one or two.
+/// Tries in a row of each [`Standing`]. A new certificate or key set needs one or two.
 const BURST: u32 = 8;
 /// Then one at a time: what somebody with made-up messages can make us do.
 const REFILL: Duration = Duration::from_secs(15);
@@ -43,7 +43,18 @@ pub(crate) struct Fetcher {
     reach: Reach,
     tls: Arc<ClientConfig>,
     patience: Duration,
-    budget: Mutex<Budget>,
+    budgets: [Mutex<Budget>; 3],
+}
+
+/// What speaks for an address. Each has tries of its own, so that made-up addresses use up no others'.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Standing {
+    /// Nothing but its host.
+    Any,
+    /// It looks as the vendor's do.
+    Likely,
+    /// Something was there before, or somebody who is known has named it.
+    Known,
 }
 
 /// Where connections go.
@@ -94,14 +105,14 @@ impl Fetcher {
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let mut tls = builder.expect("ring speaks TLS 1.2 and 1.3").with_root_certificates(roots).with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { is_allowed, reach, tls: Arc::new(tls), patience, budget: Mutex::new(Budget::new(Instant::now())) }
+        Self { is_allowed, reach, tls: Arc::new(tls), patience, budgets: [(); 3].map(|()| Mutex::new(Budget::new(Instant::now()))) }
     }
 
     /// The file at `uri`. Must be called inside a tokio runtime with time.
-    pub(crate) async fn get(&self, uri: &Uri) -> Result<Bytes, FetchError> {
+    pub(crate) async fn get(&self, uri: &Uri, standing: Standing) -> Result<Bytes, FetchError> {
         let host = uri.authority().map(http::uri::Authority::as_str).filter(|host| (self.is_allowed)(host));
         let host = host.filter(|_| uri.scheme_str() == Some("https")).ok_or(FetchError::Foreign)?;
-        if !self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
+        if !self.budgets[standing as usize].lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
             return Err(FetchError::Busy);
         }
         tokio::time::timeout(self.patience, self.exchange(host, uri)).await.unwrap_or(Err(FetchError::Timeout))
@@ -153,11 +164,24 @@ impl Fetcher {
 }
 
 /// `sns.REGION.amazonaws.com`, or with `.cn` behind it. No port, no user: the whole authority is looked at.
+///
+/// A region is spelled like `eu-west-1` or `us-gov-east-1`. Anything else may be somebody's: `sns.s3-us-west-2.amazonaws.com` is
+/// whatever the owner of a bucket named `sns` puts there.
 pub(crate) fn is_sns_host(host: &str) -> bool {
     let host = host.strip_suffix(".cn").unwrap_or(host);
     let region = host.strip_prefix("sns.").and_then(|rest| rest.strip_suffix(".amazonaws.com"));
-    let is_region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    region.is_some_and(|region| region.len() >= 3 && region.bytes().all(is_region))
+    region.is_some_and(|region| is_region(&region.split('-').collect::<Vec<_>>()))
+}
+
+fn is_region(parts: &[&str]) -> bool {
+    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_number = |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    match parts {
+        [land, names @ .., number] => {
+            land.len() == 2 && is_word(land) && !names.is_empty() && names.iter().all(is_word) && is_number(number)
+        }
+        _ => false,
+    }
 }
 
 /// Tries that are left.

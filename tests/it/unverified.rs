@@ -69,3 +69,16 @@ fn a_secret_that_could_be_guessed_is_not_looked_at_beyond_the_rate() {
     let post = |token| running.request("POST", "/instance/execute/gl", &[("x-gitlab-token", token)], b"{}").status;
     assert_eq!((post("a"), post("b"), post(SECRET)), (401, 401, 429));
 }
+
+#[test]
+fn made_up_certificates_are_failed_logins() {
+    let running = Running::start_with("failed_logins_per_minute = 3", "[[instance]]\nname = \"sns\"\nsender = \"aws-sns\"\n");
+    let post = |host: &str| {
+        let body = format!(
+            r#"{{"Type":"Notification","MessageId":"1","TopicArn":"arn:aws:sns:eu-west-1:1:t","Message":"m","Timestamp":"2024-01-01T00:00:00.000Z","SignatureVersion":"2","Signature":"AAAA","SigningCertURL":"https://{host}/a.pem"}}"#
+        );
+        running.request("POST", "/instance/execute/sns", &[], body.as_bytes()).status
+    };
+    // A bucket is nobody's to be asked.
+    assert_eq!([0; 4].map(|_| post("sns.s3-us-west-2.amazonaws.com")), [401, 401, 401, 429]);
+}

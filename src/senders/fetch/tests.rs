@@ -90,7 +90,7 @@ fn is_vendor(host: &str) -> bool {
 }
 
 async fn get(fetcher: &Fetcher, uri: &str) -> Result<Bytes, FetchError> {
-    fetcher.get(&uri.parse().unwrap()).await
+    fetcher.get(&uri.parse().unwrap(), Standing::Any).await
 }
 
 #[tokio::test]
@@ -154,6 +154,20 @@ async fn tries_in_a_row_are_counted() {
     }
     assert_eq!(get(&fetcher, "https://keys.example/other").await, Err(FetchError::Busy));
     assert_eq!(vendor.requests(), BURST as usize);
+    for standing in [Standing::Likely, Standing::Known] {
+        assert!(fetcher.get(&"https://keys.example/file?a=b".parse().unwrap(), standing).await.is_ok(), "{standing:?} has its own");
+    }
+}
+
+#[test]
+fn hosts_of_sns_are_those_of_regions() {
+    for region in ["us-east-1", "ap-southeast-2", "us-gov-west-1", "us-isob-east-1", "mx-central-1"] {
+        assert!(is_sns_host(&format!("sns.{region}.amazonaws.com")), "{region}");
+    }
+    assert!(is_sns_host("sns.cn-north-1.amazonaws.com.cn"));
+    for region in ["s3-us-west-2", "s3", "s3.us-west-2", "s3-1", "us-1", "us--1", "us-east", "us-east-", "us-east-100", "usa-east-1", ""] {
+        assert!(!is_sns_host(&format!("sns.{region}.amazonaws.com")), "{region}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::jwt::Jwt;
 use super::mac::{Kind, Mac, candidates};
 use super::public::PublicKeys;
 use super::refusal::{Cause, Fault, KeyFault, SignatureRefusal};
+use super::remote::MayAsk;
 use super::request::{Piece, check_time, joined, render};
 use super::sns::Sns;
 use super::spec::{Algorithm, SignatureSpec};
@@ -49,9 +50,9 @@ impl Alternative {
     }
 
     /// Gets what [`Self::verify`] said is not at hand.
-    pub(super) async fn obtain(&self, request: &Signed<'_>) -> Result<(), KeyFault> {
+    pub(super) async fn obtain(&self, request: &Signed<'_>, may_ask: MayAsk<'_>) -> Result<(), KeyFault> {
         match &self.check {
-            Check::Sns(sns) => sns.obtain(request).await,
+            Check::Sns(sns) => sns.obtain(request, may_ask).await,
             Check::Jwt(jwt) => jwt.obtain(&self.spec, request).await,
             Check::Mac(_) | Check::Equal(_) | Check::Twilio(_) | Check::Public(_) => Ok(()),
         }

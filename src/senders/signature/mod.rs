@@ -134,10 +134,24 @@ impl Signatures {
     /// # Errors
     /// The true reason, for the operator.
     pub async fn verify(&self, request: &Signed<'_>, now: Timestamp) -> Result<usize, SignatureRefusal> {
+        self.verify_for(request, now, &|| true).await
+    }
+
+    /// Likewise for somebody who may name keys that there are not: `may_ask` is asked before an owner is asked for one that was
+    /// never seen.
+    ///
+    /// # Errors
+    /// Likewise; [`KeyFault::Busy`] if it may not.
+    pub async fn verify_for(
+        &self,
+        request: &Signed<'_>,
+        now: Timestamp,
+        may_ask: &(dyn Fn() -> bool + Sync),
+    ) -> Result<usize, SignatureRefusal> {
         match self.verify_now(request, now) {
             Err(SignatureRefusal::Key(KeyFault::NotFetched)) => {
                 for alternative in self.group(request) {
-                    alternative.obtain(request).await.map_err(SignatureRefusal::Key)?;
+                    alternative.obtain(request, may_ask).await.map_err(SignatureRefusal::Key)?;
                 }
                 self.verify_now(request, now)
             }

@@ -64,6 +64,11 @@ impl SignatureRefusal {
         matches!(self, Self::Key(KeyFault::Unreachable(_) | KeyFault::Busy | KeyFault::NotFetched))
     }
 
+    /// Whether a key could not be had: the message may name one that is made up.
+    pub fn is_about_a_key(&self) -> bool {
+        matches!(self, Self::Key(_))
+    }
+
     /// How much it tells the operator, where several alternatives were tried.
     pub(super) fn weight(&self) -> u8 {
         match self {

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use http::Uri;
 
 use super::refusal::KeyFault;
-use crate::senders::fetch::{FetchError, Fetcher};
+use crate::senders::fetch::{FetchError, Fetcher, Standing};
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const QUARTER_OF_A_DAY: Duration = Duration::from_secs(6 * 3_600);
-/// However old they may be by rule: keys that cannot be renewed are used as long as this.
+/// However old they may be by rule: key sets that cannot be renewed are used as long as this.
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 /// After a fault on the way, which may pass; senders come again after a few seconds at the earliest.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -22,10 +22,17 @@ const LONG_PAUSE: Duration = Duration::from_secs(300);
 /// Amazon has some thirty regions, each with a certificate or two. The rest is room for names that are made up.
 const CAPACITY: usize = 128;
 
+/// Whether somebody may have us ask for something that may be made up; it is counted.
+pub(super) type MayAsk<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// Things of one kind by their address.
 pub(super) struct Remote<T> {
     fetcher: Fetcher,
     parse: fn(&[u8]) -> Option<T>,
+    /// Whether an address that a message names looks as its owner's do.
+    is_likely: fn(&Uri) -> bool,
+    /// What was found serves so long if it cannot be renewed.
+    longest: Duration,
     entries: Mutex<HashMap<String, Entry<T>>>,
     flight: tokio::sync::Mutex<()>,
 }
@@ -37,7 +44,18 @@ struct Entry<T> {
 
 impl<T> Remote<T> {
     pub(super) fn new(fetcher: Fetcher, parse: fn(&[u8]) -> Option<T>) -> Self {
-        Self { fetcher, parse, entries: Mutex::default(), flight: tokio::sync::Mutex::default() }
+        let (entries, flight) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { fetcher, parse, is_likely: |_| true, longest: DAY, entries, flight }
+    }
+
+    /// For addresses that messages name: those that do not look as they should use up no tries of those that do.
+    pub(super) fn named_by_messages(self, is_likely: fn(&Uri) -> bool) -> Self {
+        Self { is_likely, ..self }
+    }
+
+    /// For things that say themselves how long they are good.
+    pub(super) fn kept_while_valid(self) -> Self {
+        Self { longest: Duration::MAX, ..self }
     }
 
     /// What is known about the thing without asking; none if its owner should be asked.
@@ -47,6 +65,11 @@ impl<T> Remote<T> {
 
     /// The thing, asked for if need be.
     pub(super) async fn obtain(&self, address: &Uri, max_age: Duration) -> Result<Arc<T>, KeyFault> {
+        self.obtain_for(address, max_age, &|| true).await
+    }
+
+    /// Likewise for somebody who may have made the address up: `may_ask` says whether to ask for it, if nothing was there before.
+    pub(super) async fn obtain_for(&self, address: &Uri, max_age: Duration, may_ask: MayAsk<'_>) -> Result<Arc<T>, KeyFault> {
         if let Some(known) = self.known(address, max_age) {
             return known;
         }
@@ -55,14 +78,27 @@ impl<T> Remote<T> {
         if let Some(known) = self.known(address, max_age) {
             return known;
         }
-        let fetched = self.fetcher.get(address).await.map_err(fault);
+        let standing = self.standing(address);
+        if !matches!(standing, Standing::Known) && !may_ask() {
+            return Err(KeyFault::Busy);
+        }
+        let fetched = self.fetcher.get(address, standing).await.map_err(fault);
         let found = fetched.and_then(|bytes| (self.parse)(&bytes).map(Arc::new).ok_or(KeyFault::Unusable));
         // Nobody was asked, so nothing is known.
-        if found.as_ref().err() == Some(&KeyFault::Busy) {
+        if found.as_ref().err() == Some(&KeyFault::Busy) && !matches!(standing, Standing::Known) {
             return found;
         }
         self.remember(address, found, Instant::now());
         self.known(address, max_age).unwrap_or(Err(KeyFault::NotFetched))
+    }
+
+    fn standing(&self, address: &Uri) -> Standing {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        match entries.get(&address.to_string()) {
+            Some(Entry { found: Some(_), .. }) => Standing::Known,
+            _ if (self.is_likely)(address) => Standing::Likely,
+            _ => Standing::Any,
+        }
     }
 
     fn known_at(&self, address: &Uri, max_age: Duration, now: Instant) -> Option<Result<Arc<T>, KeyFault>> {
@@ -73,11 +109,11 @@ impl<T> Remote<T> {
             return Some(Ok(Arc::clone(found)));
         }
         let (fault, at) = entry.failed?;
-        let pause = if matches!(fault, KeyFault::Unreachable(_)) { PAUSE } else { LONG_PAUSE };
+        let pause = if matches!(fault, KeyFault::Unreachable(_) | KeyFault::Busy) { PAUSE } else { LONG_PAUSE };
         if now.saturating_duration_since(at) >= pause {
             return None;
         }
-        Some(younger(DAY).map(|(found, _)| Arc::clone(found)).ok_or(fault))
+        Some(younger(self.longest).map(|(found, _)| Arc::clone(found)).ok_or(fault))
     }
 
     fn remember(&self, address: &Uri, outcome: Result<Arc<T>, KeyFault>, now: Instant) {
@@ -152,6 +188,28 @@ mod tests {
         assert_eq!(at(QUARTER_OF_A_DAY), Some(Ok(7)));
         remote.remember(&uri(1), Err(KeyFault::Unreachable("x")), start + DAY);
         assert_eq!(at(DAY), Some(Err(KeyFault::Unreachable("x"))));
+    }
+
+    #[test]
+    fn what_says_itself_how_long_it_is_good_serves_until_it_is_renewed() {
+        let (remote, start) = (remote().kept_while_valid(), Instant::now());
+        let at = |after| remote.known_at(&uri(1), DAY, start + after).map(|known| known.map(|value| *value));
+        remote.remember(&uri(1), Ok(Arc::new(7)), start);
+        assert_eq!(at(DAY), None, "its owner is asked");
+        for fault in [KeyFault::Unreachable("x"), KeyFault::Busy, KeyFault::Absent] {
+            remote.remember(&uri(1), Err(fault), start + 9 * DAY);
+            assert_eq!(at(9 * DAY), Some(Ok(7)), "{fault}");
+        }
+        assert_eq!(at(9 * DAY + LONG_PAUSE), None, "and asked again");
+    }
+
+    #[test]
+    fn what_was_found_is_renewed_from_tries_of_its_own() {
+        let remote = remote().named_by_messages(|address| address.path() == "/2");
+        remote.remember(&uri(1), Ok(Arc::new(7)), Instant::now());
+        assert!(matches!(remote.standing(&uri(1)), Standing::Known));
+        assert!(matches!(remote.standing(&uri(2)), Standing::Likely));
+        assert!(matches!(remote.standing(&uri(3)), Standing::Any));
     }
 
     #[test]

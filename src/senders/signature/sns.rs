@@ -15,7 +15,7 @@ use super::Signed;
 use super::encoding::decode_base64;
 use super::keys::Certificate;
 use super::refusal::{Cause, Fault, KeyFault, SignatureRefusal};
-use super::remote::{DAY, Remote};
+use super::remote::{DAY, MayAsk, Remote};
 use super::spec::{InvalidSignatureSpec, KeySource};
 use crate::incident::Timestamp;
 use crate::senders::fetch::{Fetcher, is_sns_host};
@@ -61,7 +61,7 @@ impl Sns {
         let certificates = match (configured.is_empty(), source.keys_pem_or_jwks.is_empty(), source.fetch) {
             (false, ..) => Certificates::Configured(configured),
             (true, false, _) => return Err(InvalidSignatureSpec::Keys("PEM certificate with an RSA key")),
-            (true, true, true) => Certificates::Amazons(Remote::new(Fetcher::new(is_sns_host), Certificate::first)),
+            (true, true, true) => Certificates::amazons(Fetcher::new(is_sns_host)),
             (true, true, false) => return Err(InvalidSignatureSpec::NoKeys),
         };
         Ok(Self { topic: source.audience.clone(), certificates })
@@ -96,15 +96,21 @@ impl Sns {
     }
 
     /// Gets the certificate that the message names, if it is Amazon's to give.
-    pub(super) async fn obtain(&self, request: &Signed<'_>) -> Result<(), KeyFault> {
+    pub(super) async fn obtain(&self, request: &Signed<'_>, may_ask: MayAsk<'_>) -> Result<(), KeyFault> {
         let Certificates::Amazons(remote) = &self.certificates else { return Ok(()) };
         let message = read(request).map_err(|_| KeyFault::Absent)?;
-        remote.obtain(&certificate_address(&message)?, DAY).await.map(drop)
+        remote.obtain_for(&certificate_address(&message)?, DAY, may_ask).await.map(drop)
     }
 
     #[cfg(test)]
     pub(super) fn fetching(fetcher: Fetcher) -> Self {
-        Self { topic: None, certificates: Certificates::Amazons(Remote::new(fetcher, Certificate::first)) }
+        Self { topic: None, certificates: Certificates::amazons(fetcher) }
+    }
+}
+
+impl Certificates {
+    fn amazons(fetcher: Fetcher) -> Self {
+        Self::Amazons(Remote::new(fetcher, Certificate::first).named_by_messages(is_likely).kept_while_valid())
     }
 }
 
@@ -141,6 +147,12 @@ fn certificate_address(message: &Message<'_>) -> Result<Uri, KeyFault> {
         && uri.path().ends_with(".pem")
         && is_plain(uri.path());
     if is_amazons { Ok(uri) } else { Err(KeyFault::ForeignAddress) }
+}
+
+/// `/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem`
+fn is_likely(address: &Uri) -> bool {
+    let id = address.path().strip_prefix("/SimpleNotificationService-").and_then(|rest| rest.strip_suffix(".pem"));
+    id.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn read<'a>(request: &Signed<'a>) -> Result<Message<'a>, SignatureRefusal> {

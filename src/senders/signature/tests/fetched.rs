@@ -12,6 +12,7 @@ const NOTIFICATION: &str = include_str!("data/notification_v2.json");
 fn certificates(path: &str) -> Option<Vec<u8>> {
     match path {
         "/SimpleNotificationService-0123.pem" => ok(include_bytes!("data/certificate.pem")),
+        "/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem" => ok(include_bytes!("data/certificate.pem")),
         "/key.pem" => ok(include_bytes!("data/key.pem")),
         "/broken.pem" => Some(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".to_vec()),
         _ => Some(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n".to_vec()),
@@ -74,6 +75,19 @@ async fn made_up_addresses_do_not_make_us_ask_without_end() {
     }
     assert!(vendor.requests() < 10, "{}", vendor.requests());
     assert_eq!(faults.last(), Some(&SignatureRefusal::Key(KeyFault::Busy)));
+    let likely = with_address(&format!("https://{HOST}/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem"));
+    assert_eq!(verify(&likely, &signatures).await, Ok(0), "what looks as Amazon's do has tries of its own");
+}
+
+#[tokio::test]
+async fn who_named_too_many_does_not_make_us_ask_again() {
+    let (vendor, signatures) = sns().await;
+    let sent = Sent::new(NOTIFICATION.as_bytes());
+    let busy = Err(SignatureRefusal::Key(KeyFault::Busy));
+    assert_eq!(signatures.verify_for(&sent.signed(), NOW, &|| false).await, busy);
+    assert_eq!(vendor.requests(), 0);
+    assert_eq!(verify(&sent, &signatures).await, Ok(0));
+    assert_eq!(signatures.verify_for(&sent.signed(), NOW, &|| false).await, Ok(0));
 }
 
 #[tokio::test]
@@ -92,6 +106,7 @@ async fn only_amazon_is_asked_for_amazons_certificates() {
         "https://sns.eu-test-1.amazonaws.com/%2e%2e/a.pem",
         "https://sns.eu.amazonaws.com/a.pem",
         "https://s3.amazonaws.com/a.pem",
+        "https://sns.s3-us-west-2.amazonaws.com/a.pem",
         "file:///etc/a.pem",
         "",
     ] {
