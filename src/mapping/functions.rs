@@ -93,7 +93,7 @@ fn from_json(value: &Value) -> Result<Value, Error<Value>> {
     if text.trim_ascii().is_empty() {
         return Err(Error::str("an empty string is no JSON"));
     }
-    read::read(text).ok_or_else(|| Error::str("the string is no JSON, or nested too deeply"))
+    read::read(text).ok_or_else(|| Error::str("the string is no JSON, nested too deeply, or too large"))
 }
 
 fn length(value: Value) -> Result<Value, Error<Value>> {

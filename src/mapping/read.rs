@@ -13,9 +13,19 @@ const MAX_DEPTH: u16 = 128;
 /// Digits of an integer that is calculated with exactly; longer ones are calculated with as floating-point numbers.
 const MAX_DIGITS: usize = 100;
 
-/// The one value that `json` is, or nothing if it is no JSON or nested too deeply.
+/// Bytes of memory that what is read may take. Ordinary events of 10 MiB take less; made of `{"":0}` they would take 400 MiB.
+const ROOM: usize = 80 << 20;
+/// What a value takes at most where it lies, the list that holds it being moved as it grows.
+const PLACE: usize = 64;
+/// What its own memory takes, beside its contents.
+const OWN: usize = 64;
+/// What an object takes with its first member, and each member of it.
+const OBJECT: usize = 256;
+const MEMBER: usize = 128;
+
+/// The one value that `json` is, or nothing if it is no JSON, nested too deeply, or takes too much memory.
 pub(super) fn read(json: &Bytes) -> Option<Value> {
-    let mut reader = Reader { json, at: 0, deepest: 0 };
+    let mut reader = Reader { json, at: 0, deepest: 0, room: ROOM };
     let value = reader.value(0)?;
     reader.space();
     (reader.at == json.len()).then(|| Value::read(value, json.len(), reader.deepest))
@@ -25,11 +35,14 @@ struct Reader<'a> {
     json: &'a Bytes,
     at: usize,
     deepest: u16,
+    /// Bytes of memory that are left.
+    room: usize,
 }
 
 impl Reader<'_> {
     fn value(&mut self, depth: u16) -> Option<Val> {
         self.space();
+        self.pay(PLACE)?;
         match self.peek()? {
             b'{' => self.object(depth + 1),
             b'[' => self.array(depth + 1),
@@ -45,6 +58,7 @@ impl Reader<'_> {
         let mut map = Map::default();
         self.open(depth)?;
         while self.next_item(b'}', map.is_empty())? {
+            self.pay(if map.is_empty() { OBJECT } else { MEMBER })?;
             self.space();
             let name = if self.peek()? == b'"' { self.string()? } else { return None };
             self.space();
@@ -65,6 +79,7 @@ impl Reader<'_> {
 
     fn open(&mut self, depth: u16) -> Option<()> {
         self.at += 1;
+        self.pay(OWN)?;
         self.deepest = self.deepest.max(depth);
         (depth <= MAX_DEPTH).then_some(())
     }
@@ -84,6 +99,7 @@ impl Reader<'_> {
 
     fn string(&mut self) -> Option<Val> {
         self.at += 1;
+        self.pay(OWN)?;
         let start = self.at;
         loop {
             match self.peek()? {
@@ -99,7 +115,13 @@ impl Reader<'_> {
     /// The rest of a string, from its first escape on.
     fn escaped(&mut self, start: usize) -> Option<Val> {
         let mut text = self.json[start..self.at].to_vec();
+        let mut paid = 0;
         loop {
+            if text.len() > paid {
+                // It doubles as it grows.
+                self.pay(2 * (text.len() - paid) + OWN)?;
+                paid = 2 * text.len() + OWN;
+            }
             let byte = self.peek()?;
             self.at += 1;
             match byte {
@@ -153,10 +175,16 @@ impl Reader<'_> {
         let is_integer = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
         let number = if is_integer && length <= MAX_DIGITS { Num::from_str_radix(text, 10) } else { None };
         if number.is_none() {
+            self.pay(OWN + length)?;
             // What Rust reads as a number and JSON does not have, such as `1.` or `.5`, does no harm.
             text.parse::<f64>().ok()?;
         }
         Some(Val::Num(number.unwrap_or_else(|| Num::Dec(text.to_owned().into()))))
+    }
+
+    fn pay(&mut self, bytes: usize) -> Option<()> {
+        self.room = self.room.checked_sub(bytes)?;
+        Some(())
     }
 
     fn word(&mut self, word: &str, value: Val) -> Option<Val> {

@@ -18,12 +18,14 @@ const QUERY: usize = 1;
 const BODY: usize = 2;
 /// Steps of one filter on one event: some ms. Ordinary filters take tens to hundreds.
 const STEPS: u64 = 100_000;
+/// Whatever the event's size. A step makes some tens of bytes, so this bounds memory too.
+const MOST_STEPS: u64 = 1_000_000;
 /// Steps of all filters on all events of one request, for each byte of its body, beside those of a few events.
 const STEPS_PER_BYTE: u64 = 4;
-/// Requests with bodies from here on take turns: a value takes many times the memory of its JSON.
+/// Requests with bodies from here on wait for room: a value takes many times the memory of its JSON.
 ///
 /// Large enough that no body which is handled on a serving thread (64 KiB, some more once a form is JSON) waits there.
-const LARGE: usize = 256 << 10;
+const LARGE: usize = 128 << 10;
 /// How much of what went wrong is told.
 const MAX_FAILURES: usize = 20;
 /// Characters of one of them.
@@ -80,7 +82,7 @@ pub struct Session<'a> {
     query: Value,
     body: &'a Bytes,
     /// Read when first needed.
-    read_body: RefCell<Option<Value>>,
+    read_body: RefCell<Option<Option<Value>>>,
     fuel: Cell<u64>,
     failures: RefCell<Vec<Failure>>,
     failed: Cell<usize>,
@@ -89,8 +91,8 @@ pub struct Session<'a> {
     _turn: Option<gate::Turn>,
 }
 
-/// An event as filters see it.
-pub struct Event(Value);
+/// An event as filters see it; none if it would take too much memory.
+pub struct Event(Option<Value>);
 
 impl<'a> Session<'a> {
     pub(super) fn new(mapping: &'a Mapping, headers: impl FnOnce() -> String, query: Option<&str>, body: &'a Bytes) -> Self {
@@ -108,13 +110,16 @@ impl<'a> Session<'a> {
             failures: RefCell::default(),
             failed: Cell::new(0),
             ran_away: RefCell::default(),
-            _turn: (body.len() >= LARGE).then(gate::Turn::take),
+            _turn: (body.len() >= LARGE).then(|| gate::Turn::take(body.len())),
         }
     }
 
     /// The event that `json`, which was scanned before, is.
     pub fn event(&self, json: &Bytes) -> Event {
-        Event(read::read(json).unwrap_or_else(|| Value::scalar(Val::Null)))
+        let is_body = json.len() == self.body.len() && json.as_ptr() == self.body.as_ptr();
+        // It is held anyway.
+        let is_shared = is_body && self.mapping.filters().any(|filter| filter.uses[BODY]);
+        Event(if is_shared { self.whole_body() } else { read::read(json) })
     }
 
     /// What a filter makes of an event; none if there is no such filter.
@@ -154,10 +159,13 @@ impl<'a> Session<'a> {
         if self.ran_away.borrow().contains(&filter.key.as_str()) || filter.breaker.is_open() {
             return self.fail(filter, "is left alone for a while: it ran away too often".to_owned());
         }
-        let fuel = self.fuel.get().min(STEPS + event.0.weight() as u64 / 16);
-        let body = if filter.uses[BODY] { self.whole_body() } else { Value::scalar(Val::Null) };
+        let body = if filter.uses[BODY] { self.whole_body() } else { Some(Value::scalar(Val::Null)) };
+        let (Some(event), Some(body)) = (&event.0, body) else {
+            return self.fail(filter, "is not run: in memory, so many values would take too much room".to_owned());
+        };
+        let fuel = self.fuel.get().min(STEPS + event.weight() as u64 / 16).min(MOST_STEPS);
         let variables = Vars::new([self.headers.clone(), self.query.clone(), body, filter.index.into()]);
-        let input = event.0.clone();
+        let input = event.clone();
         let (outcome, used) = meter::run(fuel, || {
             let program = &self.mapping.program;
             let context = Ctx::<Jq>::new(Data(&program.lut), variables);
@@ -192,8 +200,8 @@ impl<'a> Session<'a> {
         Err(Failed)
     }
 
-    fn whole_body(&self) -> Value {
-        self.read_body.borrow_mut().get_or_insert_with(|| self.event(self.body).0).clone()
+    fn whole_body(&self) -> Option<Value> {
+        self.read_body.borrow_mut().get_or_insert_with(|| read::read(self.body)).clone()
     }
 }
 
@@ -240,29 +248,36 @@ fn query_value(query: &str) -> Value {
 mod gate {
     use std::sync::{Condvar, Mutex, PoisonError};
 
-    /// At the same time. One may take hundreds of MiB if its body is as large as may be and made for that.
-    const TURNS: usize = 2;
+    /// What a byte of JSON takes at most once it is a value.
+    const FACTOR: usize = 45;
+    /// What a body takes at most, however large it is: what is read for filters is bounded, and so are their steps.
+    const MOST: usize = 128 << 20;
+    /// For all at the same time.
+    const ROOM: usize = 2 * MOST;
 
     static TAKEN: Mutex<usize> = Mutex::new(0);
     static RETURNED: Condvar = Condvar::new();
 
-    pub(super) struct Turn(());
+    pub(super) struct Turn(usize);
 
     impl Turn {
-        pub(super) fn take() -> Self {
+        /// Waits until a body of so many bytes has room.
+        pub(super) fn take(length: usize) -> Self {
+            let room = length.saturating_mul(FACTOR).min(MOST);
             let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-            while *taken >= TURNS {
+            while *taken + room > ROOM {
                 taken = RETURNED.wait(taken).unwrap_or_else(PoisonError::into_inner);
             }
-            *taken += 1;
-            Self(())
+            *taken += room;
+            Self(room)
         }
     }
 
     impl Drop for Turn {
         fn drop(&mut self) {
-            *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-            RETURNED.notify_one();
+            *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
+            // They need different room: the one that is woken could be one that has too little.
+            RETURNED.notify_all();
         }
     }
 }
