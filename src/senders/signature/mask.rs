@@ -4,23 +4,44 @@ use bytes::{Bytes, BytesMut};
 
 /// The body with the text of every member `name` overwritten, byte by byte, so that it stays the JSON it was.
 ///
-/// A name that is spelled with escapes is not found; no sender spells its own so.
+/// A name counts as what it means: whoever knows the secret may spell it with escapes, which the comparison understands too.
 pub(super) fn mask(body: Bytes, name: &str) -> Bytes {
-    let name = format!("\"{name}\"");
-    let Some(first) = find(&body, name.as_bytes()) else { return body };
+    let is_spelled_plainly = memchr::memmem::find(&body, name.as_bytes()).is_some();
+    if !is_spelled_plainly && memchr::memchr(b'\\', &body).is_none() {
+        return body;
+    }
     let mut body = body.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
-    let mut at = first;
-    loop {
-        let is_in_a_string = at > 0 && body[at - 1] == b'\\';
-        at += name.len();
-        if !is_in_a_string {
+    let mut at = 0;
+    while let Some(start) = memchr::memchr(b'"', &body[at..]) {
+        let start = at + start;
+        let end = start + 1 + string_length(&body[start + 1..]);
+        at = (end + 1).min(body.len());
+        if is_name(&body[start..at], name) {
             overwrite(&mut body[at..]);
         }
-        match find(&body[at..], name.as_bytes()) {
-            Some(next) => at += next,
-            None => return body.freeze(),
-        }
     }
+    body.freeze()
+}
+
+/// Whether a string, with its quotes, means `name`.
+fn is_name(string: &[u8], name: &str) -> bool {
+    let Some(text) = string.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) else { return false };
+    // Each byte of a name takes six at most, and a text without escapes means itself.
+    let is_short = text.len() <= name.len() * 6;
+    text == name.as_bytes() || is_short && text.contains(&b'\\') && serde_json::from_slice::<String>(string).is_ok_and(|text| text == name)
+}
+
+/// How long a string is whose opening quote was read.
+fn string_length(after: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', &after[at..]) {
+        at += found;
+        if after[at] == b'"' {
+            return at;
+        }
+        at = (at + 2).min(after.len());
+    }
+    after.len()
 }
 
 /// What follows a member's name, if it is a string.
@@ -34,17 +55,8 @@ fn overwrite(after: &mut [u8]) {
     if after.get(quote) != Some(&b'"') {
         return;
     }
-    let mut at = quote + 1;
-    while at < after.len() && after[at] != b'"' {
-        let length = if after[at] == b'\\' { 2 } else { 1 };
-        let end = (at + length).min(after.len());
-        after[at..end].fill(b'*');
-        at = end;
-    }
-}
-
-fn find(body: &[u8], name: &[u8]) -> Option<usize> {
-    memchr::memmem::find(body, name)
+    let end = quote + 1 + string_length(&after[quote + 1..]);
+    after[quote + 1..end].fill(b'*');
 }
 
 #[cfg(test)]
@@ -64,6 +76,10 @@ mod tests {
             (r#"{"a":[{"key" :	"a\"b"},{"key":"c"}],"b":"key"}"#, r#"{"a":[{"key" :	"****"},{"key":"*"}],"b":"key"}"#),
             (r#"{"key":5,"other":"key","x":"\"key\":\"no\""}"#, r#"{"key":5,"other":"key","x":"\"key\":\"no\""}"#),
             (r#"{"keys":"a","a key":"b","key":""}"#, r#"{"keys":"a","a key":"b","key":""}"#),
+            (
+                r#"{"k\u0065y":"s","\u006b\u0065\u0079" : "t\"","k\\ey":"u","x":"\u006bey"}"#,
+                r#"{"k\u0065y":"*","\u006b\u0065\u0079" : "***","k\\ey":"u","x":"\u006bey"}"#,
+            ),
             ("\"key\"", "\"key\""),
             ("\"key\":\"cut\\", "\"key\":\"****"),
         ] {
