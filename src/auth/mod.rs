@@ -76,7 +76,33 @@ pub struct Verified {
 }
 
 /// The last part of an instance's address, which no stranger knows. Made by [`Verifier::path_token`].
-pub struct PathToken(Tag);
+pub struct PathToken {
+    tag: Tag,
+    /// To be recognised in headers.
+    text: Secret,
+}
+
+impl PathToken {
+    /// Whether it stands in a header's value, plain or with `%XX` in it: proxies repeat the address there.
+    pub fn is_in(&self, value: &[u8]) -> bool {
+        let token = self.text.expose().as_bytes();
+        let is_there = |value: &[u8]| memchr::memmem::find(value, token).is_some();
+        is_there(value) || value.contains(&b'%') && is_there(&percent_decoded(value))
+    }
+}
+
+/// `%XX` as the byte it stands for; all else as it is.
+fn percent_decoded(value: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| byte == b'%').and_then(|digits| str::from_utf8(digits).ok());
+        let escaped = digits.filter(|digits| !digits.starts_with('+')).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        decoded.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { &after[2..] } else { after };
+    }
+    decoded
+}
 
 impl fmt::Debug for PathToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,7 +153,7 @@ impl Verifier {
 
     /// Makes what was configured ready for [`Verifier::is_token`].
     pub fn path_token(&self, secret: &Secret) -> PathToken {
-        PathToken(self.key.tag(secret.expose().as_bytes()))
+        PathToken { tag: self.key.tag(secret.expose().as_bytes()), text: secret.clone() }
     }
 
     /// Whether an address that ends with the token `shown` is the one `expected`; an instance that expects none has none, and one
@@ -135,7 +161,7 @@ impl Verifier {
     pub fn is_token(&self, expected: Option<&PathToken>, shown: Option<&str>) -> bool {
         let tag = shown.map(|shown| self.key.tag(shown.as_bytes()));
         match (expected, tag) {
-            (Some(PathToken(expected)), Some(shown)) => shown.matches(expected).into(),
+            (Some(expected), Some(shown)) => shown.matches(&expected.tag).into(),
             (expected, shown) => expected.is_none() && shown.is_none(),
         }
     }

@@ -148,7 +148,7 @@ impl Entrance {
                 method: method.to_string(),
                 path: route::shown(path),
                 peer,
-                headers: rejections::redacted(&passage.head.headers, |name| instance.is_secret(name)),
+                headers: rejections::redacted(&passage.head.headers, |name, value| instance.is_secret(name, value)),
             };
             self.rejections.push(&instance.name, rejection);
         }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 
@@ -180,9 +181,21 @@ impl Instance {
         self.secret_header.as_ref()
     }
 
+    /// Takes out the headers that repeat the path token. Those by which the body is read stay.
+    pub(super) fn without_token(&self, headers: &mut HeaderMap) {
+        let Some(token) = &self.proof.path_token else { return };
+        let is_kept = |name: &HeaderName| [CONTENT_TYPE, CONTENT_ENCODING].contains(name);
+        let repeating = headers.iter().filter(|(name, value)| token.is_in(value.as_bytes()) && !is_kept(name));
+        for name in repeating.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            headers.remove(name);
+        }
+    }
+
     /// Whether this header holds a secret.
-    pub(super) fn is_secret(&self, name: &HeaderName) -> bool {
+    pub(super) fn is_secret(&self, name: &HeaderName, value: &[u8]) -> bool {
         let signatures = self.proof.signatures.iter();
-        self.secret_header.as_ref() == Some(name) || signatures.flat_map(Signatures::secret_headers).any(|secret| secret == name)
+        self.proof.path_token.as_ref().is_some_and(|token| token.is_in(value))
+            || self.secret_header.as_ref() == Some(name)
+            || signatures.flat_map(Signatures::secret_headers).any(|secret| secret == name)
     }
 }

@@ -37,7 +37,7 @@ struct Received {
 /// Which of the instance's secrets a request was signed with; the first where nothing is signed.
 type Secret = usize;
 
-/// Verifies, then reads; `attempt` says whether to ask others for keys. The headers are lent and come back, without those that hold a secret of a signature.
+/// Verifies, then reads; `attempt` says whether to ask others for keys. The headers are lent and come back, without those that hold a secret of a signature or repeat the path token.
 pub(super) async fn read(instance: &Arc<Instance>, head: &mut Parts, bytes: Bytes, attempt: &Attempt<'_>) -> Result<Content, Refused> {
     let headers = std::mem::take(&mut head.headers);
     let mut received = Received { method: head.method.clone(), uri: head.uri.clone(), headers, bytes };
@@ -114,6 +114,7 @@ impl Received {
             signatures.secret_headers().for_each(|name| drop(self.headers.remove(name)));
             self.bytes = signatures.without_secrets(std::mem::take(&mut self.bytes));
         }
+        instance.without_token(&mut self.headers);
         self.events(instance).map(Content::Events)
     }
 

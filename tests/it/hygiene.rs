@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::harness::{ALICE, BASIC, PATIENCE, Running, connect, eventually, read_answer};
+use crate::senders::TOKEN;
 
 const HEAD: &str = "POST /instance/execute/in HTTP/1.1\r\nhost: test\r\nauthorization: Basic YWxpY2U6c2VjcmV0\r\n";
 
@@ -301,4 +302,22 @@ fn a_peer_that_does_not_read_its_answers_loses_its_place() {
     eventually("its place is free again", || running.metric("hookgate_connections") == 0.0);
     drop(greedy);
     assert_eq!(running.post("{}").status, 200);
+}
+
+#[test]
+fn a_path_token_that_a_proxy_repeats_in_headers_is_not_kept() {
+    let running = Running::start(&format!("[[instance]]\nname = \"path\"\npath_token = \"{TOKEN}\"\n"));
+    let address = format!("/instance/execute/path/{TOKEN}");
+    let encoded = format!("https%3A%2F%2Fhost%2F{}", TOKEN.replace('-', "%2d"));
+    let referer = format!("https://host{address}");
+    let headers = [("x-forwarded-uri", address.as_str()), ("x-rewrite", &encoded), ("referer", &referer), ("x-other", "100% /instance")];
+    assert_eq!(running.request("POST", &address, &headers, b"{}").status, 200);
+    assert_eq!(running.request("POST", "/instance/execute/path", &headers, b"{}").status, 401);
+    assert_eq!(running.request("POST", &address, &headers, b"nonsense").status, 400);
+    let (kept, refused) = (running.incidents(), running.admin("/api/v1/instances/path/rejections").json());
+    assert_eq!((kept.len(), refused["rejections"].as_array().unwrap().len()), (1, 2));
+    assert_eq!(kept[0]["rawJson"]["headers"]["x-other"], "100% /instance");
+    for shown in [kept[0].to_string(), refused.to_string()] {
+        assert!(!shown.contains(TOKEN) && !shown.contains(&encoded), "{shown}");
+    }
 }
