@@ -35,14 +35,12 @@ impl<'a> Attempt<'a> {
         let did_not_arrive =
             matches!(refused, Refused::BodyTooLarge { .. } | Refused::BodyTooSlow { .. } | Refused::BodyBroken { .. }) && is_open;
         // The key's owner may be out of reach, or somebody makes keys up; who is right is let in all the same.
-        let is_about_a_key = matches!(&refused, Refused::Signature(refusal) if refusal.is_about_a_key());
-        if !is_wrong && !did_not_arrive && !(is_about_a_key && self.instance.is_proven_by_signature()) {
-            return refused;
+        let names_no_key =
+            self.instance.is_proven_by_signature() && matches!(&refused, Refused::Signature(refusal) if refusal.is_about_a_key());
+        if is_wrong || did_not_arrive || names_no_key {
+            return self.failed().filter(|_| is_wrong).unwrap_or(refused);
         }
-        match self.failed() {
-            Some(wait) if is_wrong => wait,
-            _ => refused,
-        }
+        refused
     }
 
     /// Whether this caller may have us ask for a key that was never seen. It is counted: of made-up ones there is no end.

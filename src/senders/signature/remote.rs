@@ -27,7 +27,7 @@ pub(super) type MayAsk<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// Things of one kind by their address.
 pub(super) struct Remote<T> {
-    fetcher: Fetcher,
+    fetcher: Box<Fetcher>,
     parse: fn(&[u8]) -> Option<T>,
     /// Whether an address that a message names looks as its owner's do.
     is_likely: fn(&Uri) -> bool,
@@ -45,7 +45,7 @@ struct Entry<T> {
 impl<T> Remote<T> {
     pub(super) fn new(fetcher: Fetcher, parse: fn(&[u8]) -> Option<T>) -> Self {
         let (entries, flight) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { fetcher, parse, is_likely: |_| true, longest: DAY, entries, flight }
+        Self { fetcher: Box::new(fetcher), parse, is_likely: |_| true, longest: DAY, entries, flight }
     }
 
     /// For addresses that messages name: those that do not look as they should use up no tries of those that do.
