@@ -7,9 +7,10 @@
 //! ```
 //!
 //! [`listener`] accepts connections and knows who the peer really is, [`http`] holds the limits and the order of checks,
-//! [`auth`] decides who may come in, [`intake`] turns bytes into incidents (by an operator's [`mapping`], where there is one), [`store`] makes them durable.
-//! [`activity`], [`buffer`], [`incident`], [`secret`], [`metrics`], [`party`] and [`rejections`] are leaves that everybody may use. Only [`app`] knows all the parts; only `app` and [`cli`]
-//! read the [`config`]uration.
+//! [`auth`] decides who may come in, [`senders`] knows how third-party senders sign and introduce themselves, [`intake`] turns bytes
+//! into incidents (by an operator's [`mapping`], where there is one), [`store`] makes them durable. [`activity`], [`buffer`],
+//! [`incident`], [`secret`], [`metrics`], [`party`] and [`rejections`] are leaves that everybody may use. Only [`app`] knows all the
+//! parts; only `app` and [`cli`] read the [`config`]uration.
 
 pub mod activity;
 pub mod admin;
