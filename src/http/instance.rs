@@ -48,7 +48,7 @@ pub type PasswordUses = [Arc<Moment>; 2];
 pub struct InstanceOptions {
     /// As in the URL.
     pub name: Arc<str>,
-    /// Made by the same [`Verifier`] that the [`Entrance`] uses.
+    /// Made by the same [`Verifier`](crate::auth::Verifier) that the [`Entrance`](super::Entrance) uses.
     pub access: Access,
     /// Whether a 401 carries `WWW-Authenticate: Basic`.
     pub asks_for_basic: bool,
