@@ -172,7 +172,8 @@ impl Reader<'_> {
         let length = rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).count();
         let text = std::str::from_utf8(&rest[..length]).ok()?;
         self.at += length;
-        let is_integer = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        // As an integer, minus nought would lose its sign.
+        let is_integer = text != "-0" && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
         let number = if is_integer && length <= MAX_DIGITS { Num::from_str_radix(text, 10) } else { None };
         if number.is_none() {
             self.pay(OWN + length)?;
@@ -225,8 +226,8 @@ mod tests {
     fn spellings_and_odd_texts_survive() {
         for (json, want) in [
             (
-                r#" {"a" : [1e400, -0.10, 123456789012345678901234567890, true,null]} "#,
-                r#"{"a":[1e400,-0.10,123456789012345678901234567890,true,null]}"#,
+                r#" {"a" : [1e400, -0.10, -0, 123456789012345678901234567890, true,null]} "#,
+                r#"{"a":[1e400,-0.10,-0,123456789012345678901234567890,true,null]}"#,
             ),
             (r#"{"a":1,"\u0061":2}"#, r#"{"a":2}"#),
             (r#""\ud83d\ude00\ud800\ud800x\n\u0000\/""#, "\"😀\u{FFFD}\u{FFFD}x\\n\\u0000/\""),
