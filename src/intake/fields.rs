@@ -68,13 +68,13 @@ fn write_array(values: &[&Value<'_>], out: &mut Writer) -> Result<(), IntakeErro
     out.json("]")
 }
 
-/// The fields' values by name.
+/// The fields' values by name. Names that are no UTF-8 are the same where they are written the same.
 fn groups<'f>(fields: &'f [Field<'_>]) -> Vec<(&'f [u8], Vec<&'f Value<'f>>)> {
     let mut groups: Vec<(&[u8], Vec<&Value<'_>>)> = Vec::new();
     let mut positions = HashMap::new();
     for field in fields {
         let name = &*field.name;
-        let position = *positions.entry(name).or_insert(groups.len());
+        let position = *positions.entry(String::from_utf8_lossy(name)).or_insert(groups.len());
         if position == groups.len() {
             groups.push((name, Vec::new()));
         }

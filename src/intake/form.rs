@@ -141,6 +141,7 @@ mod tests {
             ("%61=1&a=2", r#"{"a":["1","2"]}"#),
             ("a=%22%5C%0A%00%C3%A9é", r#"{"a":"\"\\\n\u0000éé"}"#),
             ("a=%FFx%C3", "{\"a\":\"\u{FFFD}x\u{FFFD}\"}"),
+            ("%AA=1&%FF=2", "{\"\u{FFFD}\":[\"1\",\"2\"]}"),
         ] {
             assert_eq!(json_of(form), want, "{form}");
         }
@@ -192,7 +193,9 @@ mod tests {
         #[test]
         fn agrees_with_form_urlencoded(form in "([ab]|%4|%41|%C3%A9|%ff|é|\\+|&|=|%|\"|\\{){0,30}") {
             let fields: Vec<(String, String)> = form_urlencoded::parse(form.as_bytes()).into_owned().collect();
-            prop_assume!(!fields.is_empty() && !form.trim().is_empty() && !begins_like_json(form.as_bytes()));
+            if fields.is_empty() || form.trim().is_empty() || begins_like_json(form.as_bytes()) {
+                return Ok(());
+            }
             let object: serde_json::Map<String, Value> = serde_json::from_str(&json_of(&form)).unwrap();
             for (name, value) in &object {
                 let values: Vec<&str> = fields.iter().filter(|field| field.0 == *name).map(|field| field.1.as_str()).collect();

@@ -32,11 +32,14 @@ impl<'a> data::HasLut<'a, Jq> for Data<'a> {
     }
 }
 
-/// Regular expressions are paid for before they are tried.
+/// Regular expressions are paid for before they are tried; times are calculated with unless that would overflow.
 const CHECKED: &str = "
     def matches(re; flags): re as $re | flags as $flags | unchecked_pattern($re; $flags) | unchecked_matches($re; $flags);
     def split_matches(re; flags): re as $re | flags as $flags | unchecked_pattern($re; $flags) | unchecked_split_matches($re; $flags);
     def split_(re; flags): re as $re | flags as $flags | unchecked_pattern($re; $flags) | unchecked_split_($re; $flags);
+    def gmtime: unchecked_time | unchecked_gmtime;
+    def mktime: unchecked_time | unchecked_mktime;
+    def strftime(format): unchecked_time | unchecked_strftime(format);
 ";
 
 /// What filters can call that is defined in jq.

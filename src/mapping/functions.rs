@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::iter;
+use std::ops::RangeInclusive;
 
 use jaq_core::native::{Filter, bome, run, unary, v};
 use jaq_core::{Error, Exn, RunPtr, ValT as _, ValX, native};
@@ -30,12 +31,15 @@ fn renamed((name, arguments, function): native::Fun<Jq>) -> Option<native::Fun<J
         "matches" => "unchecked_matches",
         "split_matches" => "unchecked_split_matches",
         "split_" => "unchecked_split_",
+        "gmtime" => "unchecked_gmtime",
+        "mktime" => "unchecked_mktime",
+        "strftime" => "unchecked_strftime",
         other => other,
     };
     Some((name, arguments, function))
 }
 
-fn own() -> [Filter<RunPtr<Jq>>; 9] {
+fn own() -> [Filter<RunPtr<Jq>>; 10] {
     [
         ("range", v(3), |mut cv| {
             let (by, to, from) = (cv.0.pop_var(), cv.0.pop_var(), cv.0.pop_var());
@@ -60,7 +64,22 @@ fn own() -> [Filter<RunPtr<Jq>>; 9] {
             }
             bome(Ok(cv.1))
         }),
+        ("unchecked_time", v(0), |cv| bome(time(cv.1))),
     ]
+}
+
+/// Seconds since 1970 that jaq can calculate with, about the years -9999 to 9999.
+const TIMES: RangeInclusive<f64> = -377_705_023_201.0..=253_402_207_200.0;
+
+/// Refuses what jaq's functions of time would overflow at: they multiply seconds by a million, and count months from one.
+fn time(value: Value) -> Result<Value, Error<Value>> {
+    match &value.val {
+        Val::Num(_) if value.as_f64().is_some_and(|seconds| !TIMES.contains(&seconds)) => {
+            Err(Error::str("a time outside the years -9999 to 9999"))
+        }
+        Val::Arr(parts) if parts.get(1).is_some_and(|month| *month > Val::from(11_isize)) => Err(Error::str("a month outside 0 to 11")),
+        _ => Ok(value),
+    }
 }
 
 /// As jaq's, each number a step.

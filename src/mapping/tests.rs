@@ -284,6 +284,22 @@ fn all_events_of_a_request_share_what_it_may_cost() {
 }
 
 #[test]
+fn times_are_told_from_other_numbers() {
+    for (filter, want) in [
+        ("1764000000 | gmtime | mktime | tostring", "1764000000"),
+        ("1764000000 | strftime(\"%Y-%m-%d\")", "2025-11-24"),
+        ("253402207200 | gmtime | mktime | todate", "9999-12-30T22:00:00Z"),
+        ("[2025, 10, 24, 16, 0, 0, 0, 0] | mktime | tostring", "1764000000"),
+    ] {
+        assert_eq!(text(filter, "{}"), want);
+    }
+    for filter in ["1764000000000 | gmtime", "10000000000000 | strftime(\"%Y\")", "-1e300 | gmtime", "9e18 | gmtime"] {
+        assert_eq!(run(filter, "{}").unwrap_err(), "a time outside the years -9999 to 9999", "{filter}");
+    }
+    assert_eq!(run("[2025, 127, 1, 0, 0, 0, 0, 0] | mktime", "{}").unwrap_err(), "a month outside 0 to 11");
+}
+
+#[test]
 fn a_failure_is_one_short_line() {
     let event = format!("{{\"a\":\"{}\\n\\u001b[31m\"}}", "x".repeat(10_000));
     let said = run(".a.b", &event).unwrap_err();
