@@ -4,14 +4,11 @@ use rusqlite::{CachedStatement, Connection, params};
 
 use crate::incident::{Field, Seq};
 
-const INSERT: &str = "INSERT INTO field (seq, name, value) VALUES (?1, ?2, ?3)";
+pub(super) const INSERT: &str = "INSERT INTO field (seq, name, value) VALUES (?1, ?2, ?3)";
 /// Sorted as they were made, which the checksum rests on.
 const OF_INCIDENT: &str = "SELECT name, value FROM field WHERE seq = ?1 ORDER BY name";
 
-pub(super) fn insert_statement(tx: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
-    tx.prepare_cached(INSERT)
-}
-
+/// `statement` is [`INSERT`].
 pub(super) fn insert(statement: &mut CachedStatement<'_>, seq: Seq, fields: &[Field]) -> rusqlite::Result<()> {
     fields.iter().try_for_each(|field| statement.execute(params![seq.0, &*field.name, field.value]).map(drop))
 }

@@ -76,10 +76,11 @@ pub(super) struct Insert<'t> {
     marks: Marks,
     now: Timestamp,
     incident: CachedStatement<'t>,
-    field: CachedStatement<'t>,
-    first: CachedStatement<'t>,
-    remember: CachedStatement<'t>,
-    repeat: CachedStatement<'t>,
+    // Not every batch needs them, and to have them at hand is not free.
+    field: Option<CachedStatement<'t>>,
+    first: Option<CachedStatement<'t>>,
+    remember: Option<CachedStatement<'t>>,
+    repeat: Option<CachedStatement<'t>>,
     /// By instance: what was stored and is to be kept as samples, in order.
     samples: HashMap<i64, Vec<Seq>>,
 }
@@ -97,10 +98,10 @@ impl<'t> Insert<'t> {
             marks,
             now,
             incident: tx.prepare_cached(INCIDENT)?,
-            field: fields::insert_statement(tx)?,
-            first: tx.prepare_cached(FIRST)?,
-            remember: tx.prepare_cached(REMEMBER)?,
-            repeat: tx.prepare_cached(REPEAT)?,
+            field: None,
+            first: None,
+            remember: None,
+            repeat: None,
             samples: HashMap::new(),
         })
     }
@@ -142,20 +143,20 @@ impl<'t> Insert<'t> {
     /// The first event with the same key, if it is inside the window; counts the repeat.
     fn duplicate(&mut self, memory: i64, draft: &Draft, write: &Write) -> rusqlite::Result<Option<Outcome>> {
         let Some(key) = &draft.key else { return Ok(None) };
-        let found = self
-            .first
+        let found = at_hand(&mut self.first, self.tx, FIRST)?
             .query_row(params![memory, key], |row| Ok((Seq(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned(), Timestamp(row.get(2)?))));
         let Some((seq, tail, created)) = found.optional()? else { return Ok(None) };
         if end_of_window(created, write) <= self.now.0 {
             return Ok(None);
         }
-        self.repeat.execute(params![seq.0, self.now.0])?;
+        at_hand(&mut self.repeat, self.tx, REPEAT)?.execute(params![seq.0, self.now.0])?;
         Ok(Some(Outcome::Duplicate { first: IncidentId::new(seq, tail), created }))
     }
 
     fn remember(&mut self, memory: i64, key: &DuplicationKey, id: IncidentId, write: &Write) -> rusqlite::Result<()> {
         let expires = end_of_window(self.now, write);
-        self.remember.execute(params![memory, key, id.seq().0, id.tail().cast_signed(), self.now.0, expires]).map(drop)
+        let remember = at_hand(&mut self.remember, self.tx, REMEMBER)?;
+        remember.execute(params![memory, key, id.seq().0, id.tail().cast_signed(), self.now.0, expires]).map(drop)
     }
 
     /// Stores one incident; `head` is the row that has the request's headers already.
@@ -182,7 +183,9 @@ impl<'t> Insert<'t> {
         if is_streamed {
             self.stream(id.seq(), &draft.raw)?;
         }
-        fields::insert(&mut self.field, id.seq(), &draft.fields)?;
+        if !draft.fields.is_empty() {
+            fields::insert(at_hand(&mut self.field, self.tx, fields::INSERT)?, id.seq(), &draft.fields)?;
+        }
         Ok(id)
     }
 
@@ -202,6 +205,18 @@ impl<'t> Insert<'t> {
         self.instances.insert(Arc::clone(name), id);
         Ok(id)
     }
+}
+
+/// The statement in `slot`, taken from the connection's cache the first time.
+fn at_hand<'s, 't>(
+    slot: &'s mut Option<CachedStatement<'t>>,
+    tx: &'t Connection,
+    sql: &str,
+) -> rusqlite::Result<&'s mut CachedStatement<'t>> {
+    if slot.is_none() {
+        *slot = Some(tx.prepare_cached(sql)?);
+    }
+    Ok(slot.as_mut().expect("it was just put there"))
 }
 
 /// From this millisecond on, an event with the same key is a new one.

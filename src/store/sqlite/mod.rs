@@ -8,6 +8,7 @@ mod fields;
 mod file;
 mod filter;
 mod insert;
+mod log;
 mod page;
 mod reader;
 mod retention;
@@ -15,6 +16,7 @@ mod room;
 mod row;
 mod samples;
 pub(super) mod schema;
+mod transaction;
 mod verify;
 
 use std::collections::HashMap;
@@ -24,15 +26,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use self::budget::Files;
 pub use self::filter::{Cursor, Filter, InvalidCursor, Order, Page};
 use self::insert::Insert;
 pub(super) use self::insert::Prepared;
+use self::log::Log;
 pub use self::reader::Reader;
 pub(super) use self::retention::Progress;
 use self::room::Room;
+use self::transaction::Transaction;
 pub use self::verify::Verification;
 use super::error::{Failure, OpenError};
 use super::{Options, Receipt};
@@ -72,6 +76,7 @@ pub(super) struct Database {
     instances: HashMap<Arc<str>, i64>,
     sweep: retention::Sweep,
     room: Room,
+    log: Log,
     /// Held for as long as this is the one gateway on the database.
     _lock: File,
 }
@@ -93,8 +98,10 @@ impl Database {
         let lock = file::lock(&path).map_err(io_failed)?.ok_or_else(|| OpenError::InUse { path: path.clone() })?;
         file::create_or_tighten(&path).map_err(io_failed)?;
         let room = Room::before_opening(&path);
-        let db = connection::open_writer(&path)?;
-        let marks = Marks::read(&db).map_err(|error| OpenError::from_sqlite(path.clone(), error))?;
+        let mut db = connection::open_writer(&path)?;
+        let failed = |error| OpenError::from_sqlite(path.clone(), error);
+        let marks = Marks::read(&db).map_err(failed)?;
+        let log = Log::watch(&mut db).map_err(failed)?;
         Ok(Self {
             db,
             path,
@@ -105,6 +112,7 @@ impl Database {
             instances: HashMap::new(),
             sweep: retention::Sweep::default(),
             room,
+            log,
             _lock: lock,
         })
     }
@@ -125,7 +133,7 @@ impl Database {
     }
 
     fn insert<'p>(&mut self, requests: impl Iterator<Item = &'p Prepared>, now: Timestamp) -> rusqlite::Result<(Vec<Receipt>, Marks)> {
-        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = Transaction::begin(&self.db)?;
         let mut insert = Insert::new(&tx, &mut self.instances, self.marks, now)?;
         let receipts = requests.map(|request| insert.request(request)).collect::<Result<_, _>>()?;
         let marks = insert.finish(self.samples)?;
@@ -145,16 +153,24 @@ impl Database {
         let (frames, copied) = self.look_at_log()?;
         if frames.saturating_sub(copied) >= self.room.copy_after(CHECKPOINT_FRAMES) {
             let (frames, copied) = self.wal(COPY)?;
-            self.room.note_log(frames, copied);
+            self.note_log(frames, copied);
         }
         Ok(())
     }
 
     /// Takes note of what was written since the last look.
     pub(super) fn look_at_log(&mut self) -> Result<(u64, u64), Failure> {
-        let (frames, copied) = self.wal(LOOK)?;
-        self.room.note_log(frames, copied);
+        let (frames, copied) = match self.log.known() {
+            Some(known) => known,
+            None => self.wal(LOOK)?,
+        };
+        self.note_log(frames, copied);
         Ok((frames, copied))
+    }
+
+    fn note_log(&mut self, frames: u64, copied: u64) {
+        self.log.note(frames, copied);
+        self.room.note_log(frames, copied);
     }
 
     /// Frames in the write-ahead log, and how many of them are copied.
