@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use memchr::memmem;
 
 use super::json::{self, Fault, Scanner, Text};
 use super::key::duplication_key;
@@ -108,7 +109,7 @@ impl<'a> Event<'a> {
             let Some(value) = value else { continue };
             let object = match Text::of(value) {
                 Some(text) => object(text.contents().into()).map_err(|error| error.at(|| format!("in the string {name}")))?,
-                None if value.starts_with(b"{") => object(json.slice_ref(value))?,
+                None if value.starts_with(b"{") => scanned_object(json.slice_ref(value))?,
                 None => return Err(IntakeError::malformed(format!("{name} is neither an object nor a string that holds one"))),
             };
             if let Some(object) = object {
@@ -130,6 +131,16 @@ impl<'a> Event<'a> {
         }
         moment.filter(|moment| moment != dates::UNSET)
     }
+}
+
+/// As [`object`], of one that was scanned as a part of what holds it: most need no second look.
+fn scanned_object(object: Bytes) -> Result<Option<Bytes>, IntakeError> {
+    // Letters may be spelled as escapes.
+    if memmem::find(&object, HEADERS.as_bytes()).is_some() || memmem::find(&object, b"\\u").is_some() {
+        return self::object(object);
+    }
+    let is_empty = object[1..object.len() - 1].trim_ascii().is_empty();
+    Ok((!is_empty).then_some(object))
 }
 
 /// The object that `json` is, as it is kept; none if it is empty.
