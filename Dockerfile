@@ -14,14 +14,14 @@ COPY src src
 COPY benches benches
 # Alpine's own target is musl, linked statically.
 RUN cargo build --release --locked --bin hookgate \
-    && mkdir -p /root-of-image/data /root-of-image/tmp \
+    && mkdir -p /root-of-image/tmp /user-of-image/data \
     && chmod 1777 /root-of-image/tmp \
     && cp target/release/hookgate /root-of-image/hookgate
 
 FROM scratch
 COPY --from=build /root-of-image/ /
-# Said again here: not every builder keeps the owner of a folder that it copies.
-COPY --from=build --chown=65532:65532 /root-of-image/data /data
+# Only what a COPY makes gets its owner, so /data must not be there yet; a new volume has the owner from here.
+COPY --from=build --chown=65532:65532 /user-of-image/ /
 # "nonroot" in other images without a shell; what is mounted must be readable by it.
 USER 65532:65532
 # The store: [store] url = "sqlite:/data/hookgate.db".
