@@ -1,7 +1,6 @@
 # A static binary and nothing else: no shell, no package manager, no root.
 #   docker build -t hookgate .
-#   docker run -d --name hookgate -p 8443:8443 -v hookgate-data:/data -v ./conf:/etc/hookgate:ro hookgate
-# What belongs into ./conf is in docs/operations.md, "In a container".
+# How to configure and run it: docs/operations.md, "In a container".
 
 FROM rust:1.95-alpine AS build
 # A C compiler for SQLite, the allocator and the cryptography; Linux headers for some of them.
