@@ -29,10 +29,14 @@ const REQUESTS_EACH: u64 = 100;
 /// Bytes of an event.
 const PAD: usize = 6000;
 
-/// Disks to make up.
-fn images() -> u64 {
+/// Disks to make up, in ordinary runs and with `HOOKGATE_FULL=1`.
+const IMAGES: [u64; 2] = [1_000, 100_000];
+/// The same for each control: what must be found is found among few.
+const CONTROL_IMAGES: [u64; 2] = [100, 1_000];
+
+fn images([ordinary, full]: [u64; 2]) -> u64 {
     let wanted = std::env::var("HOOKGATE_IMAGES").ok().map(|text| text.parse().unwrap());
-    wanted.unwrap_or_else(|| if std::env::var_os("HOOKGATE_FULL").is_some() { 2000 } else { 100 })
+    wanted.unwrap_or(if std::env::var_os("HOOKGATE_FULL").is_some() { full } else { ordinary })
 }
 
 /// A run of the gateway under load, from its first start to its end. Keeps the trace, for looking into what failed.
@@ -80,27 +84,48 @@ fn failures(events: &[Event], images: u64) -> Vec<String> {
         .into_iter()
         .map(|seed| {
             let mut random = fastrand::Rng::with_seed(seed);
-            (random.usize(..=events.len()), seed, random)
+            Crash { step: random.usize(..=events.len()), seed, random }
         })
         .collect();
-    crashes.sort_by_key(|(step, ..)| *step);
+    crashes.sort_by_key(|crash| crash.step);
+    let share = crashes.len().div_ceil(std::thread::available_parallelism().map_or(1, usize::from));
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = crashes.chunks(share).map(|crashes| scope.spawn(|| failures_of(crashes, events))).collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
+    })
+}
+
+/// Power fails before a step.
+struct Crash {
+    step: usize,
+    seed: u64,
+    random: fastrand::Rng,
+}
+
+/// In the order of their steps.
+fn failures_of(crashes: &[Crash], events: &[Event]) -> Vec<String> {
     let (mut disk, mut answered, mut done) = (Disk::default(), HashSet::new(), 0);
     let mut failures = Vec::new();
-    for (step, seed, mut random) in crashes {
-        for event in &events[done..step] {
+    for Crash { step, seed, random } in crashes {
+        for event in &events[done..*step] {
             disk.apply(event);
             if let Event::Answer(ids) = event {
                 answered.extend(ids.iter().cloned());
             }
         }
-        done = step;
-        let folder = TempDir::new().unwrap();
-        disk.crash(&mut random, folder.path());
+        done = *step;
+        let folder = in_memory();
+        disk.crash(&mut random.clone(), folder.path());
         if let Err(wrong) = check(folder.path(), &answered) {
             failures.push(format!("seed {seed}, before step {step} of {}: {wrong}", events.len()));
         }
     }
     failures
+}
+
+/// What the store does with a made-up disk needs no real one, which would take ten times as long.
+fn in_memory() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
 }
 
 /// Opens a disk with the store's own code and looks for what was answered.
@@ -139,13 +164,15 @@ fn what_was_answered_survives_a_power_failure_at_any_moment() {
     let events = record("power", &[]);
     let copied = events.iter().filter(|event| matches!(event, Event::Sync(file) if file == "hookgate.db")).count();
     assert!(answers(&events) as u64 == SENDERS * REQUESTS_EACH && copied >= 3, "{} answers, {copied} checkpoints", answers(&events));
-    let failures = failures(&events, images());
-    println!("{} disks from {} steps with {} answers", images(), events.len(), answers(&events));
+    let disks = images(IMAGES);
+    let failures = failures(&events, disks);
+    println!("{disks} disks from {} steps with {} answers", events.len(), answers(&events));
     assert!(failures.is_empty(), "HOOKGATE_SEED=<seed> looks at one of these alone:\n{}", failures.join("\n"));
 
     // The control: had each answer left before its commit, this would have been noticed.
-    let failures = self::failures(&answered_early(&events), images());
-    println!("{} disks would have shown answers before the commit", failures.len());
+    let disks = images(CONTROL_IMAGES);
+    let failures = self::failures(&answered_early(&events), disks);
+    println!("{} of {disks} disks would have shown answers before the commit", failures.len());
     assert!(!failures.is_empty() || std::env::var_os("HOOKGATE_SEED").is_some(), "the harness is void");
 }
 
@@ -176,7 +203,8 @@ fn a_gateway_whose_flushes_do_nothing_is_found_out() {
     }
     let events = record("power-without-flushes", &["-e", "inject=fdatasync:retval=0"]);
     assert_eq!(answers(&events) as u64, SENDERS * REQUESTS_EACH);
-    let failures = failures(&events, images());
-    println!("{} of {} disks showed the missing flushes", failures.len(), images());
+    let disks = images(CONTROL_IMAGES);
+    let failures = failures(&events, disks);
+    println!("{} of {disks} disks showed the missing flushes", failures.len());
     assert!(!failures.is_empty(), "the harness is void");
 }
