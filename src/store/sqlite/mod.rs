@@ -16,8 +16,10 @@ mod room;
 mod row;
 mod samples;
 pub(super) mod schema;
+mod search;
 mod transaction;
 mod verify;
+mod walk;
 
 use std::collections::HashMap;
 use std::fs::File;

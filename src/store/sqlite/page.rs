@@ -5,35 +5,46 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::filter::{Cursor, Filter, Order, Page};
-use super::{MAX_SKEW, Marks, meta, row};
+use super::row;
+use super::search::Search;
+use super::walk::Walk;
 use crate::incident::{Incident, Seq, Timestamp};
 use crate::store::error::ReadError;
 
-/// Incidents looked at for one page. With a rare `q` the caller gets few or none and goes on with the cursor, so that one
+/// What ends a page before its limit. With a rare `q` the caller gets few or none and goes on with the cursor, so that one
 /// question never keeps the write-ahead log from being reset for long.
-const PAGE_SCANS: usize = 20_000;
-/// The same in time, for large incidents and slow disks.
-const PAGE_TIME: Duration = Duration::from_millis(250);
-/// Bytes after which a page ends: one largest body (10 MiB) and some more.
-const PAGE_BYTES: usize = 16 << 20;
+struct Bounds {
+    time: Duration,
+    /// Incidents looked at: more than are in `time`, whatever the clock does.
+    scans: usize,
+    /// Of the incidents on the page: one largest body (10 MiB) and some more.
+    bytes: usize,
+}
+
+const BOUNDS: Bounds = Bounds { time: Duration::from_millis(250), scans: 10_000_000, bytes: 16 << 20 };
 
 /// Reads one page.
 pub(super) fn read(db: &Connection, filter: &Filter) -> Result<Page, ReadError> {
+    read_within(&BOUNDS, db, filter)
+}
+
+fn read_within(bounds: &Bounds, db: &Connection, filter: &Filter) -> Result<Page, ReadError> {
     let Some(walk) = Walk::new(db, filter)? else { return Ok(Page { incidents: Vec::new(), next: None }) };
-    let needle = filter.q.as_deref().map(|q| q.as_bytes().to_ascii_lowercase());
+    let mut search = filter.q.as_deref().map(Search::new);
     let limit = filter.limit.max(1);
     let started = Instant::now();
     let mut incidents = Vec::new();
     let (mut scanned, mut bytes, mut last) = (0, 0, None);
     let mut is_through = true;
 
-    let mut statement = db.prepare_cached(&walk.sql())?;
+    let mut statement = db.prepare_cached(&walk.sql(search.is_some()))?;
     let mut rows = match walk.field {
         Some((name, value)) => statement.query(params![walk.lower.0, walk.upper.0, name, value])?,
         None => statement.query(params![walk.lower.0, walk.upper.0, walk.key()])?,
     };
     while let Some(row) = rows.next()? {
-        if incidents.len() == limit || scanned == PAGE_SCANS || bytes >= PAGE_BYTES || started.elapsed() >= PAGE_TIME && scanned > 0 {
+        let is_at_bound = scanned == bounds.scans || bytes >= bounds.bytes || started.elapsed() >= bounds.time;
+        if incidents.len() == limit || is_at_bound && scanned > 0 {
             is_through = false;
             break;
         }
@@ -43,8 +54,14 @@ pub(super) fn read(db: &Connection, filter: &Filter) -> Result<Page, ReadError> 
         if !walk.wants(row.get(1)?, Timestamp(row.get(2)?)) {
             continue;
         }
+        if let Some(search) = &mut search
+            && !search.finds(seq, row)?
+        {
+            continue;
+        }
+        // Of the same snapshot, and verified: a damaged row is an error once it is found.
         let Some(incident) = row::load(db, seq)? else { continue };
-        if has_all(&incident, filter) && needle.as_deref().is_none_or(|needle| contains(&incident, needle)) {
+        if has_all(&incident, filter) {
             bytes += incident.raw.len() + incident.headers.len();
             incidents.push(incident);
         }
@@ -62,109 +79,15 @@ pub(super) fn newest(db: &Connection, instance: &str) -> Result<Option<Timestamp
     Ok(statement.query_row([instance], |row| row.get(0).map(Timestamp)).optional()?)
 }
 
-/// A range of one index, and what the index does not tell.
-struct Walk<'f> {
-    order: Order,
-    /// Row id of the wanted instance.
-    instance: Option<i64>,
-    kind: Option<&'f str>,
-    /// Name and value.
-    field: Option<(&'f str, &'f str)>,
-    /// Both exclusive.
-    lower: Seq,
-    upper: Seq,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-}
-
-impl<'f> Walk<'f> {
-    /// None if nothing can match: the instance never stored anything.
-    fn new(db: &Connection, filter: &'f Filter) -> Result<Option<Self>, ReadError> {
-        if filter.cursor.is_some_and(|cursor| cursor.order != filter.order) {
-            return Err(ReadError::WrongOrder);
-        }
-        let mut instance = None;
-        if let Some(name) = &filter.instance {
-            instance = db.query_row("SELECT id FROM instance WHERE name = ?1", [name], |row| row.get(0)).optional()?;
-            if instance.is_none() {
-                return Ok(None);
-            }
-        }
-        let skew = meta(db, MAX_SKEW)?.unwrap_or(0);
-        let mut lower = filter.since.map_or(Seq(-1), |since| Seq(Seq::first_of(since).0 - 1));
-        let mut upper = filter.until.map_or(Seq(i64::MAX), |until| Marks { last: Seq(0), skew }.end_of(until));
-        match filter.cursor {
-            Some(Cursor { order: Order::OldestFirst, seq }) => lower = lower.max(seq),
-            Some(Cursor { order: Order::NewestFirst, seq }) => upper = upper.min(seq),
-            None => {}
-        }
-        let kind = filter.kind.as_deref();
-        let field = filter.fields.first().map(|(name, value)| (name.as_str(), value.as_str()));
-        Ok(Some(Self { order: filter.order, instance, kind, field, lower, upper, since: filter.since, until: filter.until }))
-    }
-
-    /// The index is chosen here and not by SQLite, which knows nothing of how the rows are spread. Where both an instance and a
-    /// type are wanted, the type is usually the rarer; own fields are there to be looked for.
-    fn sql(&self) -> String {
-        let direction = match self.order {
-            Order::NewestFirst => "DESC",
-            Order::OldestFirst => "ASC",
-        };
-        if self.field.is_some() {
-            return format!(
-                "SELECT f.seq, i.instance, i.created FROM field f INDEXED BY field_by_value CROSS JOIN incident i NOT INDEXED ON i.seq = f.seq
-                 WHERE f.name = ?3 AND f.value = ?4 AND f.seq > ?1 AND f.seq < ?2 ORDER BY f.seq {direction}"
-            );
-        }
-        let (index, condition) = match (self.kind, self.instance) {
-            (Some(_), _) => ("INDEXED BY incident_by_type", "type = ?3 AND"),
-            (None, Some(_)) => ("INDEXED BY incident_by_instance", "instance = ?3 AND"),
-            (None, None) => ("NOT INDEXED", "?3 IS NULL AND"),
-        };
-        format!("SELECT seq, instance, created FROM incident {index} WHERE {condition} seq > ?1 AND seq < ?2 ORDER BY seq {direction}")
-    }
-
-    /// What [`Self::sql`] compares with.
-    fn key(&self) -> rusqlite::types::Value {
-        match (self.kind, self.instance) {
-            (Some(kind), _) => kind.to_owned().into(),
-            (None, instance) => instance.into(),
-        }
-    }
-
-    fn wants(&self, instance: i64, created: Timestamp) -> bool {
-        self.instance.is_none_or(|wanted| wanted == instance)
-            && self.since.is_none_or(|since| created >= since)
-            && self.until.is_none_or(|until| created < until)
-    }
-}
-
 /// What the index that was walked along may not tell.
 fn has_all(incident: &Incident, filter: &Filter) -> bool {
     let has = |(name, value): &(String, String)| incident.fields.iter().any(|field| *field.name == **name && field.value == *value);
     filter.fields.iter().all(has) && filter.kind.as_ref().is_none_or(|kind| incident.kind.as_ref() == Some(kind))
 }
 
-/// Whether people would find the incident by this text, which is in ASCII lower case.
-fn contains(incident: &Incident, needle: &[u8]) -> bool {
-    let id = incident.id.to_string();
-    [&incident.raw, incident.name.as_bytes(), incident.kind.as_deref().unwrap_or_default().as_bytes(), id.as_bytes()]
-        .into_iter()
-        .any(|hay| find_ignore_case(hay, needle))
-}
-
-/// `needle` is in ASCII lower case already.
-fn find_ignore_case(hay: &[u8], needle: &[u8]) -> bool {
-    let Some((first, rest)) = needle.split_first() else { return true };
-    let Some(starts) = hay.len().checked_sub(rest.len()) else { return false };
-    (0..starts).any(|at| hay[at].to_ascii_lowercase() == *first && hay[at + 1..][..rest.len()].eq_ignore_ascii_case(rest))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-
-    use proptest::prelude::*;
 
     use super::*;
     use crate::incident::{Draft, IncidentId};
@@ -233,26 +156,6 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_a_range_of_its_index() {
-        let bench = Bench::new();
-        let database = bench.open();
-        for order in [Order::NewestFirst, Order::OldestFirst] {
-            let filter = Filter { fields: vec![("a".into(), "b".into())], order, ..Filter::default() };
-            let sql = Walk::new(&database.db, &filter).unwrap().unwrap().sql();
-            let mut statement = database.db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-            let plan: Vec<String> =
-                statement.query_map(params![0, 0, "a", "b"], |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
-            assert_eq!(
-                plan,
-                [
-                    "SEARCH f USING COVERING INDEX field_by_value (name=? AND value=? AND seq>? AND seq<?)",
-                    "SEARCH i USING INTEGER PRIMARY KEY (rowid=?)",
-                ]
-            );
-        }
-    }
-
-    #[test]
     fn the_newest_of_an_instance_is_found_by_its_index() {
         let bench = Bench::new();
         let mut database = bench.open();
@@ -278,27 +181,6 @@ mod tests {
         assert_eq!(found(&stored[1].to_string().to_uppercase()), stored[1..2]);
         assert_eq!(found("host"), [], "headers are not searched");
         assert_eq!(found(""), stored);
-    }
-
-    #[test]
-    fn each_filter_is_a_range_of_an_index() {
-        let bench = Bench::new();
-        let mut database = bench.open();
-        store(&mut database, "a", vec![kind("X")]);
-        for (instance, kind, plan_begins) in [
-            (None, None, "SEARCH incident USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
-            (Some("a"), None, "SEARCH incident USING INDEX incident_by_instance (instance=? AND rowid>? AND rowid<?)"),
-            (Some("a"), Some("X"), "SEARCH incident USING INDEX incident_by_type (type=? AND rowid>? AND rowid<?)"),
-        ] {
-            for order in [Order::NewestFirst, Order::OldestFirst] {
-                let filter = Filter { instance: instance.map(str::to_owned), kind: kind.map(str::to_owned), order, ..Filter::default() };
-                let sql = Walk::new(&database.db, &filter).unwrap().unwrap().sql();
-                let mut statement = database.db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-                let plan: Vec<String> =
-                    statement.query_map(params![0, 0, "x"], |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
-                assert_eq!(plan, [plan_begins], "{sql}");
-            }
-        }
     }
 
     #[test]
@@ -337,22 +219,56 @@ mod tests {
     }
 
     #[test]
-    fn one_page_is_bounded_in_scans_and_bytes() {
+    fn one_page_is_bounded_in_scans_time_and_bytes() {
         let bench = Bench::new();
         let mut database = bench.open();
-        store(&mut database, "a", vec![draft("{}"); PAGE_SCANS + 1]);
-        let reader = bench.reader();
-        let filter = Filter { q: Some("nowhere".into()), ..Filter::default() };
-        let page = reader.page(&filter).unwrap();
-        assert!(page.incidents.is_empty() && page.next.is_some());
-        assert_eq!(all(&reader, filter), []);
+        let large = "x".repeat(1000);
+        let stored = store(&mut database, "a", vec![draft(&large); 5]);
+        let looked_at = |bounds: Bounds, q: Option<&str>| {
+            let filter = Filter { q: q.map(str::to_owned), ..oldest() };
+            let page = read_within(&bounds, &database.db, &filter).unwrap();
+            let until = page.next.unwrap().seq();
+            (stored.iter().filter(|id| id.seq() <= until).count(), page.incidents.len())
+        };
+        assert_eq!(looked_at(BOUNDS, Some("nowhere")), (5, 0));
+        assert_eq!(looked_at(Bounds { scans: 3, ..BOUNDS }, Some("nowhere")), (3, 0));
+        assert_eq!(looked_at(Bounds { time: Duration::ZERO, ..BOUNDS }, Some("nowhere")), (1, 0), "it gets on in any case");
+        assert_eq!(looked_at(Bounds { bytes: 1500, ..BOUNDS }, None), (2, 2));
+    }
 
-        let large = "x".repeat(PAGE_BYTES / 2);
-        let stored = store(&mut database, "b", vec![draft(&large), draft(&large), draft(&large)]);
-        let filter = Filter { instance: Some("b".into()), ..oldest() };
-        let page = reader.page(&filter).unwrap();
-        assert_eq!((page.incidents.len(), page.next.is_some()), (2, true));
-        assert_eq!(all(&reader, filter), stored);
+    #[test]
+    fn a_search_is_followed_to_its_end() {
+        let bench = Bench::new();
+        let mut database = bench.open();
+        let mut drafts = vec![draft("{}"); 10];
+        drafts[4] = draft("{\"k\":\"Needle\"}");
+        let stored = store(&mut database, "a", drafts);
+        let mut filter = Filter { q: Some("needle".into()), ..Filter::default() };
+        let (mut found, mut pages) = (Vec::new(), 0);
+        loop {
+            let page = read_within(&Bounds { scans: 3, ..BOUNDS }, &database.db, &filter).unwrap();
+            found.extend(ids(&page.incidents));
+            pages += 1;
+            filter.cursor = page.next;
+            if page.next.is_none() {
+                break;
+            }
+        }
+        assert_eq!((found, pages), (stored[4..5].to_vec(), 4));
+    }
+
+    #[test]
+    fn what_a_search_finds_is_verified() {
+        let bench = Bench::new();
+        let mut database = bench.open();
+        let stored = store(&mut database, "a", vec![draft("{\"k\":\"one\"}"), draft("{\"k\":\"two\"}")]);
+        bench
+            .shell()
+            .execute("UPDATE incident SET raw = CAST(replace(raw, 'two', 'six') AS BLOB) WHERE seq = ?1", [stored[1].seq().0])
+            .unwrap();
+        let page = |q: &str| bench.reader().page(&Filter { q: Some(q.into()), ..oldest() });
+        assert!(matches!(page("six"), Err(ReadError::Damaged { id }) if id == stored[1]));
+        assert_eq!(ids(&page("one").unwrap().incidents), stored[..1], "what was not looked for is not in the way");
     }
 
     #[test]
@@ -362,12 +278,5 @@ mod tests {
         let next = bench.reader().page(&oldest()).unwrap().next;
         let error = bench.reader().page(&Filter { cursor: next, ..Filter::default() }).unwrap_err();
         assert!(matches!(error, ReadError::WrongOrder));
-    }
-
-    proptest! {
-        #[test]
-        fn finding_agrees_with_the_plain_way(hay in "[aAbB]{0,12}", needle in "[ab]{0,4}") {
-            prop_assert_eq!(find_ignore_case(hay.as_bytes(), needle.as_bytes()), hay.to_ascii_lowercase().contains(&needle));
-        }
     }
 }
