@@ -47,6 +47,10 @@ use crate::incident::{Seq, Timestamp};
 /// Frames of the write-ahead log that are copied into the database at once, as SQLite has it by default: with ten times as many
 /// the slowest hundredth of requests took four times as long.
 const CHECKPOINT_FRAMES: u64 = 1000;
+/// Frames from which on the log is long. It begins anew only where nobody was reading what had not been copied yet, and beside an
+/// export somebody nearly always is: copied as rarely as usual, it would grow for as long as the export takes.
+const LONG_LOG: u64 = 4 * CHECKPOINT_FRAMES;
+const CHECKPOINT_FRAMES_OF_LONG_LOG: u64 = CHECKPOINT_FRAMES / 8;
 /// How long closing waits for readers before it leaves the write-ahead log to the next start.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// What can be done with the write-ahead log; each answers with its frames, and how many of them are copied.
@@ -153,7 +157,8 @@ impl Database {
     /// Copies the write-ahead log into the database once enough of it waits.
     pub(super) fn checkpoint(&mut self) -> Result<(), Failure> {
         let (frames, copied) = self.look_at_log()?;
-        if frames.saturating_sub(copied) >= self.room.copy_after(CHECKPOINT_FRAMES) {
+        let usual = if frames >= LONG_LOG { CHECKPOINT_FRAMES_OF_LONG_LOG } else { CHECKPOINT_FRAMES };
+        if frames.saturating_sub(copied) >= self.room.copy_after(usual) {
             let (frames, copied) = self.wal(COPY)?;
             self.note_log(frames, copied);
         }

@@ -308,6 +308,24 @@ fn the_write_ahead_log_is_copied_once_it_is_long() {
 }
 
 #[test]
+fn a_log_that_readers_kept_is_copied_more_often_until_it_begins_anew() {
+    let bench = Bench::new();
+    let mut database = bench.open();
+    store_one(&mut database, write(vec![draft(&"x".repeat(20 << 20))]));
+    let reader = bench.shell();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM incident").unwrap();
+    database.checkpoint().unwrap();
+    store_one(&mut database, write(vec![draft(&"x".repeat(600 << 10))]));
+    let (frames, copied) = database.wal(super::LOOK).unwrap();
+    assert!(frames > 5000 && (1..1000).contains(&(frames - copied)), "the reader keeps it: {frames}, {copied}");
+    reader.execute_batch("COMMIT").unwrap();
+    database.checkpoint().unwrap();
+    store_one(&mut database, write(vec![draft("{}")]));
+    let (frames, _) = database.wal(super::LOOK).unwrap();
+    assert!(frames < 100, "begun anew: {frames}");
+}
+
+#[test]
 fn a_copy_is_private_consistent_and_never_overwrites() {
     let bench = Bench::new();
     let mut database = bench.open();
