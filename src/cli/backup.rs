@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::{output, store};
+use super::{background, output, store};
 
 /// Copy the store to a new file, consistent while the gateway runs
 ///
@@ -20,6 +20,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, config: &Path) -> anyhow::Result<()> {
+        background::step_back();
         store::open(config)?.backup(&self.file)?;
         let file = self.file.display();
         let bytes = fs::metadata(&self.file).with_context(|| format!("cannot look at {file}"))?.len();

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Subcommand, value_parser};
 
 use super::output::{note, print_array, print_lines, stdout};
-use super::{pretty, store, table, terminal, times};
+use super::{background, pretty, store, table, terminal, times};
 use crate::incident::{Incident, IncidentId, Timestamp};
 use crate::mapping::is_field_name;
 use crate::store::{Filter, Order, Reader};
@@ -59,6 +59,9 @@ struct Filters {
     /// Only those whose field has this value; several must hold together
     #[arg(long = "field", value_name = "NAME=VALUE", value_parser = field)]
     fields: Vec<(String, String)>,
+    /// Only those with this text in their name, type, id or JSON (not in the headers); ASCII letters match in both cases
+    #[arg(long, value_name = "TEXT")]
+    q: Option<String>,
 }
 
 impl Filters {
@@ -70,7 +73,7 @@ impl Filters {
             since: self.since,
             until: self.until,
             fields: self.fields,
-            q: None,
+            q: self.q,
             order,
             limit: wanted.min(store::PAGE),
             cursor: None,
@@ -93,6 +96,7 @@ fn field(text: &str) -> Result<(String, String), String> {
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  hookgate incidents list --type Phishing --since 7d --limit 20\n  hookgate incidents list --field severity=high\n  \
+                        hookgate incidents list --q 203.0.113.9 --since 24h\n  \
                         hookgate incidents list --json | jq -r '.[].id'"
 )]
 struct List {
@@ -108,6 +112,9 @@ struct List {
 
 impl List {
     fn run(self, reader: Reader) -> anyhow::Result<()> {
+        if self.filters.q.is_some() {
+            background::step_back();
+        }
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         // One more tells whether there are more.
         let mut found = store::stream(reader, self.filters.in_order(Order::NewestFirst, limit.saturating_add(1)))?;
@@ -206,6 +213,7 @@ struct Export {
 
 impl Export {
     fn run(self, reader: Reader) -> anyhow::Result<()> {
+        background::step_back();
         let limit = self.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         print_lines(store::stream(reader, self.filters.in_order(Order::OldestFirst, limit))?.take(limit))
     }

@@ -3,6 +3,7 @@
 //! Commands print their result on standard output, everything else on standard error, and return an error that says what to
 //! do next. What a sender chose is escaped before it reaches a terminal.
 
+mod background;
 mod backup;
 mod body;
 mod cert;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use super::{output, store};
+use super::{background, output, store};
 use crate::store::{Reader, Verification};
 
 /// Read the whole store and check that it is undamaged
@@ -21,6 +21,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, config: &Path) -> anyhow::Result<()> {
+        background::step_back();
         let reader = match &self.file {
             Some(file) => Reader::open(file)?,
             None => store::open(config)?,

@@ -224,6 +224,8 @@ fn incidents_are_listed_while_the_gateway_runs() {
     assert_eq!(list(&[]), [second.as_str(), &first]);
     assert_eq!(list(&["--limit", "1"]), [second.as_str()]);
     assert_eq!(list(&["--type", "mail"]), [first.as_str()]);
+    assert_eq!(list(&["--q", "LONGER name"]), [second.as_str()]);
+    assert_eq!(list(&["--q", &first[20..]]), [first.as_str()], "part of an id");
     assert_eq!(list(&["--since", "1h", "--instance", "in"]), [second.as_str(), &first]);
     assert!(list(&["--until", "1h"]).is_empty());
     assert!(list(&["--instance", "other"]).is_empty());
@@ -232,6 +234,7 @@ fn incidents_are_listed_while_the_gateway_runs() {
     assert_eq!(stderr(&cut), "only the newest 1; --limit shows more\n");
     let none = run(gateway.folder(), &["incidents", "list", "--until", "2020-01-01"]);
     assert_eq!((none.status.code(), stdout(&none).as_str(), stderr(&none).as_str()), (Some(0), "", "no incidents match\n"));
+    assert_eq!(stderr(&run(gateway.folder(), &["incidents", "list", "--q", "nowhere"])), "no incidents match\n");
 }
 
 #[test]
