@@ -19,6 +19,7 @@ mod hangups;
 mod harness;
 mod hostile;
 mod hygiene;
+mod kept;
 mod logs;
 mod mapping;
 mod package;

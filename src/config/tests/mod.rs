@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Config, ConfigErrors};
 
+mod access;
 mod documents;
 mod files;
 mod mistakes;
