@@ -11,7 +11,8 @@ use super::route::Address;
 use super::{Entrance, Instance, route};
 use crate::auth::Refusal;
 use crate::incident::Timestamp;
-use crate::senders::handshake::{Handshake, HandshakeRefusal, Head, Reply};
+use crate::senders::handshake::{HandshakeRefusal, Head, Reply};
+use crate::senders::signature::{SignatureRefusal, Signed};
 
 /// Without it an OPTIONS is no handshake (CloudEvents webhooks, section 4.1).
 const WEBHOOK_REQUEST_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-origin");
@@ -21,12 +22,15 @@ pub(super) struct Admitted {
     pub(super) instance: Arc<Instance>,
     /// The answer to its handshake, if that is all it wants.
     pub(super) greeting: Option<Reply>,
+    /// Which of the instance's secrets its signature was made with, where the head holds all of that.
+    pub(super) secret: Option<usize>,
 }
 
 /// An instance, if there is one and nothing speaks against the caller yet.
 struct Found<'a> {
     instance: Option<&'a Arc<Instance>>,
     greeting: Option<Result<Reply, HandshakeRefusal>>,
+    secret: Option<usize>,
     /// Why there is none, although the name is right.
     doubt: Option<Refused>,
 }
@@ -44,7 +48,7 @@ impl Entrance {
         if let Some(wait) = throttled.filter(|_| !passage.may_be_signed()) {
             return Err(Refused::Throttled(wait.0));
         }
-        let Found { instance, greeting, doubt } = self.find(passage, token);
+        let Found { instance, greeting, secret, doubt } = self.find(passage, token);
         // A handshake asks for what can be guessed.
         if let Some(wait) = throttled.filter(|_| doubt.is_some() || greeting.is_some()) {
             return Err(Refused::Throttled(wait.0));
@@ -59,7 +63,7 @@ impl Entrance {
                 if let Some(use_of_password) = instance.password_uses.get(verified.password) {
                     use_of_password.set(Timestamp::coarse());
                 }
-                return Ok(Admitted { instance: Arc::clone(instance), greeting: greeting.transpose()? });
+                return Ok(Admitted { instance: Arc::clone(instance), greeting: greeting.transpose()?, secret });
             }
             Err(Refusal::UnknownInstance) => doubt.unwrap_or(Refused::Credentials(Refusal::UnknownInstance)),
             Err(refusal) => Refused::Credentials(refusal),
@@ -78,47 +82,55 @@ impl Entrance {
         let Some(instance) = passage.instance() else {
             // Costs what it costs where there is an instance.
             self.verifier.is_token(None, token);
-            return Found { instance: None, greeting: None, doubt: None };
+            return Found { instance: None, greeting: None, secret: None, doubt: None };
         };
         let greeting = instance.proof.handshakes.of_head(&passage.shown());
-        let doubt = self.doubt(passage, instance, token, greeting.as_ref());
-        Found { instance: Some(instance).filter(|_| doubt.is_none()), greeting, doubt }
+        match self.signer(passage, instance, token, greeting.as_ref()) {
+            Ok(secret) => Found { instance: Some(instance), greeting, secret, doubt: None },
+            Err(doubt) => Found { instance: None, greeting, secret: None, doubt: Some(doubt) },
+        }
     }
 
-    /// Why this is nobody of the instance, whatever the credentials are.
-    fn doubt(
+    /// Which secret signed the head, if that is how its sender proves himself; or why this is nobody of the instance, whatever the
+    /// credentials are.
+    fn signer(
         &self,
         passage: &Passage<'_>,
         instance: &Instance,
         token: Option<&str>,
         greeting: Option<&Result<Reply, HandshakeRefusal>>,
-    ) -> Option<Refused> {
+    ) -> Result<Option<usize>, Refused> {
         let is_token = self.verifier.is_token(instance.proof.path_token.as_ref(), token);
         if !instance.allows(passage.peer) {
-            return Some(Refused::Address(passage.peer));
+            return Err(Refused::Address(passage.peer));
         }
         if !is_token {
-            return Some(Refused::Unproven(match (&instance.proof.path_token, token) {
+            return Err(Refused::Unproven(match (&instance.proof.path_token, token) {
                 (Some(_), None) => Unproven::NoToken,
                 (Some(_), Some(_)) => Unproven::WrongToken,
                 (None, _) => Unproven::NeedlessToken,
             }));
         }
         match greeting {
-            Some(Err(refusal)) if refusal.is_failed_login() => Some(Refused::Handshake(*refusal)),
-            None if instance.is_only_signed() => not_signed(instance, &passage.head),
-            _ => None,
+            Some(Err(refusal)) if refusal.is_failed_login() => Err(Refused::Handshake(*refusal)),
+            None if instance.is_only_signed() => signer_of(instance, &passage.head),
+            _ => Ok(None),
         }
     }
 }
 
-/// Where a signature is all that is asked for, whoever cannot have one is refused before a body is read.
-fn not_signed(instance: &Instance, head: &Parts) -> Option<Refused> {
+/// Where a signature is all that is asked for, whoever cannot have one, or has a wrong one, is refused before a body is read; as
+/// far as the head tells.
+fn signer_of(instance: &Instance, head: &Parts) -> Result<Option<usize>, Refused> {
     if !instance.takes(&head.method) {
-        return Some(Refused::Unproven(Unproven::Unsigned));
+        return Err(Refused::Unproven(Unproven::Unsigned));
     }
-    let signatures = instance.proof.signatures.as_ref().filter(|_| !instance.proof.handshakes.has(Handshake::SalesforceEns));
-    signatures?.refuse_headers(&head.headers).map(Refused::Signature)
+    let Some(signatures) = &instance.proof.signatures else { return Ok(None) };
+    let signed = Signed { method: &head.method, query: head.uri.query(), headers: &head.headers, body: &[] };
+    match signatures.of_head(&signed, Timestamp::now()).transpose() {
+        Err(SignatureRefusal::Missing { .. }) if instance.proof.handshakes.answer_unsigned() => Ok(None),
+        said => Ok(said?),
+    }
 }
 
 fn asks_for_permission(headers: &HeaderMap) -> bool {

@@ -19,8 +19,8 @@ pub(super) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn begin(entrance: &'a Entrance, peer: IpAddr, instance: &Arc<Instance>) -> Self {
-        Self { entrance, peer, instance: Arc::clone(instance), is_open: AtomicBool::new(instance.reads_to_verify()) }
+    pub(super) fn begin(entrance: &'a Entrance, peer: IpAddr, instance: &Arc<Instance>, is_proven: bool) -> Self {
+        Self { entrance, peer, instance: Arc::clone(instance), is_open: AtomicBool::new(!is_proven) }
     }
 
     /// It came to its end.

@@ -67,7 +67,7 @@ impl Entrance {
         vouched::name_host(&mut passage.head)?;
         framing::check(&passage.head)?;
         let _share = self.share(passage)?;
-        let Admitted { instance, greeting } = self.admit(passage).await?;
+        let Admitted { instance, greeting, secret } = self.admit(passage).await?;
         if let Some(greeting) = greeting {
             return Ok(self.greet(&instance, greeting));
         }
@@ -76,11 +76,12 @@ impl Entrance {
         }
         let limits = &passage.site.limits;
         let bounds = body::Bounds { max: limits.max_body, time: limits.body_timeout, last_call: &self.last_call };
-        let mut reserved = if instance.reads_to_verify() { self.budgets.reserve_unverified(passage.peer) } else { self.budgets.reserve() };
-        let attempt = Attempt::begin(self, passage.peer, &instance);
+        let is_proven = secret.is_some() || !instance.reads_to_verify();
+        let mut reserved = if is_proven { self.budgets.reserve() } else { self.budgets.reserve_unverified(passage.peer) };
+        let attempt = Attempt::begin(self, passage.peer, &instance, is_proven);
         let bytes = body::collect(incoming, &bounds, &mut reserved, &passage.visit.traffic).await;
         let bytes = bytes.map_err(|refused| attempt.refused(refused))?;
-        let content = reading::read(&instance, &mut passage.head, bytes, &attempt).await;
+        let content = reading::read(&instance, &mut passage.head, bytes, secret, &attempt).await;
         let content = content.map_err(|refused| attempt.refused(refused))?;
         attempt.verified();
         self.budgets.verified(&mut reserved)?;

@@ -37,11 +37,18 @@ struct Received {
 /// Which of the instance's secrets a request was signed with; the first where nothing is signed.
 type Secret = usize;
 
-/// Verifies, then reads; `attempt` says whether to ask others for keys. The headers are lent and come back, without those that hold a secret of a signature or repeat the path token.
-pub(super) async fn read(instance: &Arc<Instance>, head: &mut Parts, bytes: Bytes, attempt: &Attempt<'_>) -> Result<Content, Refused> {
+/// Verifies, unless the head has `proven` a secret, then reads; `attempt` says whether to ask others for keys. The headers are lent
+/// and come back, without those that hold a secret of a signature or repeat the path token.
+pub(super) async fn read(
+    instance: &Arc<Instance>,
+    head: &mut Parts,
+    bytes: Bytes,
+    proven: Option<Secret>,
+    attempt: &Attempt<'_>,
+) -> Result<Content, Refused> {
     let headers = std::mem::take(&mut head.headers);
     let mut received = Received { method: head.method.clone(), uri: head.uri.clone(), headers, bytes };
-    let mut outcome = process(instance, &mut received, None).await?;
+    let mut outcome = process(instance, &mut received, proven).await?;
     if let Err(Refused::Signature(SignatureRefusal::Key(KeyFault::NotFetched))) = outcome
         && let Some(signatures) = &instance.proof.signatures
     {

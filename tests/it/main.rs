@@ -37,6 +37,7 @@ mod shown;
 mod smuggling;
 mod steps;
 mod strace;
+mod strangers;
 mod streams;
 mod systemd;
 mod tls;

@@ -35,8 +35,7 @@ impl Handshakes {
 
     /// Likewise for a body without any signature: Salesforce sends its key before there is a secret to sign with.
     pub fn of_unsigned_body(&self, body: &[u8]) -> Answer {
-        let is_answered = body.len() <= MAX_BODY && self.has(Handshake::SalesforceEns) && !self.ignores_unsigned;
-        if is_answered { salesforce(body) } else { None }
+        if body.len() <= MAX_BODY && self.answer_unsigned() { salesforce(body) } else { None }
     }
 
     fn zoom(&self, body: &[u8], secret: usize) -> Answer {

@@ -194,6 +194,11 @@ impl Handshakes {
         Self { ignores_unsigned: true, ..self }
     }
 
+    /// Whether there is one that comes in a body without any signature.
+    pub fn answer_unsigned(&self) -> bool {
+        self.has(Handshake::SalesforceEns) && !self.ignores_unsigned
+    }
+
     /// Whether one of them is this one.
     pub fn has(&self, kind: Handshake) -> bool {
         self.kinds.contains(&kind)

@@ -11,7 +11,8 @@ use super::refusal::{Cause, Fault, KeyFault, SignatureRefusal};
 use super::remote::MayAsk;
 use super::request::{Piece, check_time, joined, render};
 use super::sns::Sns;
-use super::spec::{Algorithm, SignatureSpec};
+use super::spec::{Algorithm, Place, SignatureSpec};
+use super::timestamp::TimestampPlace;
 use super::twilio::Twilio;
 use super::url::PublicUrl;
 use crate::incident::Timestamp;
@@ -47,6 +48,13 @@ impl Alternative {
         };
         check_time(&self.spec, request, &[], now)?;
         Ok(index)
+    }
+
+    /// Whether a request's head holds all that [`Self::verify`] looks at.
+    pub(super) fn is_in_head(&self) -> bool {
+        matches!(self.check, Check::Equal(_) | Check::Jwt(_))
+            && matches!(self.spec.place, Place::Header(_))
+            && !matches!(self.spec.timestamp, Some(TimestampPlace::Json(_)))
     }
 
     /// Gets what [`Self::verify`] said is not at hand.

@@ -119,11 +119,20 @@ impl Signatures {
         names.fold(body, mask::mask)
     }
 
-    /// Why a request with these headers cannot be signed, whatever its body is; none if it may be.
-    pub fn refuse_headers(&self, headers: &HeaderMap) -> Option<SignatureRefusal> {
-        let may_be_there = |place: &Place| if let Place::Header(name) = place { headers.contains_key(name) } else { true };
-        let is_absent = !self.alternatives.iter().any(|alternative| may_be_there(&alternative.spec.place));
-        is_absent.then(|| self.missing(headers))
+    /// What a request's head alone says, whatever its body is: the secret it was made with, or why it is nobody's. None if the body
+    /// must be seen, of which nothing is looked at in `head`.
+    pub fn of_head(&self, head: &Signed<'_>, now: Timestamp) -> Option<Result<usize, SignatureRefusal>> {
+        let is_absent = |place: &Place| matches!(place, Place::Header(name) if !head.headers.contains_key(name));
+        // What may stand in the body is not passed over.
+        let Some(first) = self.alternatives.iter().find(|alternative| !is_absent(&alternative.spec.place)) else {
+            return Some(Err(self.missing(head.headers)));
+        };
+        let mut counting = self.alternatives.iter().filter(|alternative| alternative.spec.place == first.spec.place);
+        if !counting.all(Alternative::is_in_head) {
+            return None;
+        }
+        // A key that is to be fetched is waited for once the body is there.
+        Some(self.verify_now(head, now)).filter(|said| !matches!(said, Err(refusal) if refusal.is_temporary()))
     }
 
     /// Whether one of them holds for the request: the index of the secret it was made with, 0 where there are none.
