@@ -106,7 +106,7 @@ impl Window {
 
 fn report((instance, reason): &Kind, left_out: u64) {
     if left_out > 0 {
-        tracing::warn!(instance, kind = reason, left_out, "refusals left out of the log: more than {LINES} of a kind in a second");
+        tracing::warn!(instance, kind = reason, left_out, "lines left out of the log: more than {LINES} of this kind in a second");
     }
 }
 
