@@ -41,7 +41,7 @@ impl Alternative {
         }
         let index = match &self.check {
             Check::Equal(equal) => equal.verify(&self.spec, request)?,
-            Check::Jwt(jwt) => jwt.verify(&self.spec, request, now)?,
+            Check::Jwt(jwt) => jwt.verify(&self.spec, request, url, now)?,
             Check::Sns(sns) => sns.verify(request, now).map(|()| 0)?,
             Check::Twilio(twilio) => twilio.verify(&self.spec, request, url.expect("made ready with an address"))?,
             Check::Mac(_) | Check::Public(_) => return self.verify_text(request, url, now),

@@ -16,9 +16,11 @@ use serde::de::DeserializeOwned;
 
 use super::Signed;
 use super::keys::KeySet;
+use super::qsh;
 use super::refusal::{Cause, Fault, KeyFault, SignatureRefusal};
 use super::remote::{MINUTE, QUARTER_OF_A_DAY, Remote};
 use super::spec::{InvalidSignatureSpec, KeySource, SecretEncoding, SignatureSpec};
+use super::url::PublicUrl;
 use crate::incident::Timestamp;
 use crate::secret::Secret;
 use crate::senders::fetch::Fetcher;
@@ -74,6 +76,8 @@ struct Claims {
     iat: Option<f64>,
     email: Option<String>,
     email_verified: Option<bool>,
+    /// Atlassian's: which request it is for.
+    qsh: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -114,14 +118,22 @@ impl Jwt {
         Ok(Self { kind: Kind::Google { emails: source.emails.clone(), keys }, audience: Some(audience) })
     }
 
-    pub(super) fn verify(&self, spec: &SignatureSpec, request: &Signed<'_>, now: Timestamp) -> Result<usize, SignatureRefusal> {
+    pub(super) fn verify(
+        &self,
+        spec: &SignatureSpec,
+        request: &Signed<'_>,
+        url: Option<&PublicUrl>,
+        now: Timestamp,
+    ) -> Result<usize, SignatureRefusal> {
         let text = spec.place.text(request)?;
         let token = read_token(spec, &text)?;
         let index = match &self.kind {
             Kind::Shared(keys) => {
                 demand_algorithm(&token, "HS256")?;
                 let is_right = |key: &hmac::Key| hmac::verify(key, token.signed.as_bytes(), &token.signature).is_ok();
-                keys.iter().position(is_right).ok_or(SignatureRefusal::Wrong(Cause::Unknown))?
+                let index = keys.iter().position(is_right).ok_or(SignatureRefusal::Wrong(Cause::Unknown))?;
+                token.claims.demand_request(request, url)?;
+                index
             }
             Kind::Google { emails, keys } => {
                 demand_algorithm(&token, "RS256")?;
@@ -206,6 +218,14 @@ impl Claims {
         };
         let refusal = SignatureRefusal::Wrong(Cause::Claim("aud", "audience, or public_url"));
         if is_for_us { Ok(()) } else { Err(refusal) }
+    }
+
+    /// That it was made for this request, if it says for which.
+    fn demand_request(&self, request: &Signed<'_>, url: Option<&PublicUrl>) -> Result<(), SignatureRefusal> {
+        let Some(qsh) = &self.qsh else { return Ok(()) };
+        let url = url.ok_or(SignatureRefusal::Wrong(Cause::NoUrl))?;
+        let is_this = qsh::covers(qsh, url.path(), request);
+        if is_this { Ok(()) } else { Err(SignatureRefusal::Wrong(Cause::OtherRequest)) }
     }
 
     /// That it has not ended, and has begun.

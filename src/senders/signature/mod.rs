@@ -22,6 +22,7 @@ mod mac;
 mod mask;
 mod notation;
 mod public;
+mod qsh;
 mod refusal;
 mod remote;
 mod request;

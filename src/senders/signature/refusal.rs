@@ -180,6 +180,11 @@ pub enum Cause {
     /// A token of another kind than the one configured.
     #[error("the token is signed with another algorithm than {0}")]
     TokenAlgorithm(&'static str),
+    /// A token that was made for something else.
+    #[error(
+        "the token was made for another request (qsh): check public_url, which must be what the app's webhook posts to; or somebody sends a token that a browser was given"
+    )]
+    OtherRequest,
     /// An SNS message of another topic.
     #[error("the message is of another topic than the configured audience")]
     Topic,

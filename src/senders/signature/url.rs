@@ -50,6 +50,11 @@ impl PublicUrl {
         Ok(Self { text, scheme, authority, path })
     }
 
+    /// What follows the host.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The address of a request with this query.
     pub(super) fn with_query(&self, query: Option<&str>) -> String {
         append(&self.text, query)

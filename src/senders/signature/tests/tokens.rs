@@ -1,4 +1,7 @@
+use base64::Engine;
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
+use sha2::Sha256;
 
 use super::*;
 
@@ -69,6 +72,33 @@ fn tokens_with_a_shared_secret() {
     assert!(matches!(bearer(&token("hs256")).verify_later(&signatures, 241), Err(SignatureRefusal::Stale { seconds: 61, .. })));
     assert_eq!(bearer(&token("hs256")).verify(&super::signatures([spec()], &["another"])), Err(SignatureRefusal::Wrong(Cause::Unknown)));
     assert_eq!(signatures.secret_headers().collect::<Vec<_>>(), [http::header::AUTHORIZATION]);
+}
+
+/// A token of Atlassian's, good for a minute.
+fn atlassians(claims: &str) -> Sent {
+    let encode = |text: &str| base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(text);
+    let signed = format!("{}.{}", encode(r#"{"alg":"HS256","typ":"JWT"}"#), encode(&format!(r#"{{"exp":1790000060{claims}}}"#)));
+    let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap().chain_update(&signed).finalize().into_bytes();
+    let token = format!("{signed}.{}", base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(mac));
+    Sent::new(b"{}").header("authorization", &format!("JWT {token}"))
+}
+
+#[test]
+fn a_token_for_another_request_does_not_hold() {
+    let known = signatures_at("https://hooks.example.com/hooks/jira", spec());
+    // SHA-256 of `POST&/jira&` and `GET&/hooks/jira&`, made with Python.
+    let ours = r#","qsh":"93e68d1d02cc7d26224ffe8ebca364aaaefe0f3b4692bf48355831b1d47d862e""#;
+    let of_a_page = r#","qsh":"a39fda6bdc6d30f178b3aca38c9a3b78448d8309e5c5dc2a679fc403fe41a288""#;
+    assert_eq!(atlassians(ours).verify(&known), Ok(0));
+    assert_eq!(atlassians("").verify(&known), Ok(0), "not every sender says which request");
+    let other = Err(SignatureRefusal::Wrong(Cause::OtherRequest));
+    for claims in [of_a_page, r#","qsh":"context-qsh""#, r#","qsh":"""#] {
+        assert_eq!(atlassians(claims).verify(&known), other, "{claims}");
+    }
+    assert_eq!(atlassians(ours).query("user_id=1").verify(&known), other);
+    let unknown = signatures([spec()], &[SECRET]);
+    assert_eq!(atlassians(ours).verify(&unknown), Err(SignatureRefusal::Wrong(Cause::NoUrl)));
+    assert_eq!(atlassians("").verify(&unknown), Ok(0));
 }
 
 #[test]
