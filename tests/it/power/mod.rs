@@ -36,7 +36,7 @@ const CONTROL_IMAGES: [u64; 2] = [100, 1_000];
 
 fn images([ordinary, full]: [u64; 2]) -> u64 {
     let wanted = std::env::var("HOOKGATE_IMAGES").ok().map(|text| text.parse().unwrap());
-    wanted.unwrap_or(if std::env::var_os("HOOKGATE_FULL").is_some() { full } else { ordinary })
+    wanted.unwrap_or_else(|| if std::env::var_os("HOOKGATE_FULL").is_some() { full } else { ordinary })
 }
 
 /// A run of the gateway under load, from its first start to its end. Keeps the trace, for looking into what failed.
