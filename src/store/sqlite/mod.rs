@@ -17,9 +17,9 @@ mod row;
 mod samples;
 pub(super) mod schema;
 mod search;
-mod transaction;
 mod verify;
 mod walk;
+mod write_transaction;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -38,8 +38,8 @@ use self::log::Log;
 pub use self::reader::Reader;
 pub(super) use self::retention::Progress;
 use self::room::Room;
-use self::transaction::Transaction;
 pub use self::verify::Verification;
+use self::write_transaction::WriteTransaction;
 use super::error::{Failure, OpenError};
 use super::{Options, Receipt};
 use crate::incident::{Seq, Timestamp};
@@ -139,7 +139,7 @@ impl Database {
     }
 
     fn insert<'p>(&mut self, requests: impl Iterator<Item = &'p Prepared>, now: Timestamp) -> rusqlite::Result<(Vec<Receipt>, Marks)> {
-        let tx = Transaction::begin(&self.db)?;
+        let tx = WriteTransaction::begin(&self.db)?;
         let mut insert = Insert::new(&tx, &mut self.instances, self.marks, now)?;
         let receipts = requests.map(|request| insert.request(request)).collect::<Result<_, _>>()?;
         let marks = insert.finish(self.samples)?;
@@ -159,8 +159,10 @@ impl Database {
         let (frames, copied) = self.look_at_log()?;
         let usual = if frames >= LONG_LOG { CHECKPOINT_FRAMES_OF_LONG_LOG } else { CHECKPOINT_FRAMES };
         if frames.saturating_sub(copied) >= self.room.copy_after(usual) {
-            let (frames, copied) = self.wal(COPY)?;
-            self.note_log(frames, copied);
+            // Somebody else may be at it, and then says nothing.
+            if let Some((frames, copied)) = self.wal(COPY)? {
+                self.note_log(frames, copied);
+            }
         }
         Ok(())
     }
@@ -169,7 +171,7 @@ impl Database {
     pub(super) fn look_at_log(&mut self) -> Result<(u64, u64), Failure> {
         let (frames, copied) = match self.log.known() {
             Some(known) => known,
-            None => self.wal(LOOK)?,
+            None => self.wal(LOOK)?.unwrap_or_default(),
         };
         self.note_log(frames, copied);
         Ok((frames, copied))
@@ -180,11 +182,12 @@ impl Database {
         self.room.note_log(frames, copied);
     }
 
-    /// Frames in the write-ahead log, and how many of them are copied.
-    fn wal(&self, pragma: &str) -> rusqlite::Result<(u64, u64)> {
-        // Both are -1 where there is no log yet.
-        let count = |row: &rusqlite::Row<'_>, at| row.get(at).map(|count: i64| count.max(0).unsigned_abs());
-        self.db.prepare_cached(pragma)?.query_row((), |row| Ok((count(row, 1)?, count(row, 2)?)))
+    /// Frames in the write-ahead log, and how many of them are copied. None where there is no log yet, and where another process
+    /// copies just now.
+    fn wal(&self, pragma: &str) -> rusqlite::Result<Option<(u64, u64)>> {
+        let count = |row: &rusqlite::Row<'_>, at| row.get(at).map(|count: i64| u64::try_from(count).ok());
+        let counts = self.db.prepare_cached(pragma)?.query_row((), |row| Ok((count(row, 1)?, count(row, 2)?)))?;
+        Ok(counts.0.zip(counts.1))
     }
 
     /// Bytes of the database and its write-ahead log.
@@ -199,13 +202,15 @@ impl Database {
     }
 
     /// A database that cannot even be asked has no room of its own.
-    fn files(&self) -> Files {
-        self.ask_files().unwrap_or_default()
+    fn files(&mut self) -> Files {
+        let files = self.ask_files().unwrap_or_default();
+        self.log.note(files.frames, files.copied);
+        files
     }
 
     fn ask_files(&self) -> rusqlite::Result<Files> {
         let number = |pragma| self.db.prepare_cached(pragma)?.query_row((), |row| row.get(0)).map(i64::unsigned_abs);
-        let (frames, copied) = self.wal(LOOK)?;
+        let (frames, copied) = self.wal(LOOK)?.unwrap_or_default();
         let (database, log) = file::sizes(&self.path);
         let (pages, free_pages) = (number("PRAGMA page_count")?, number("PRAGMA freelist_count")?);
         Ok(Files { page: number("PRAGMA page_size")?, pages, free_pages, database, log, frames, copied })

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -13,6 +15,11 @@ use crate::store::error::ReadError;
 
 /// Connections kept open while nobody reads. More than two readers at once are rare, and opening costs some 100 µs.
 const IDLE: usize = 2;
+
+/// After a page that took so long, nobody is answered for a while: without such a pause, whoever follows a search has a snapshot
+/// open at nearly all times, and the write-ahead log, which begins anew only when nobody has, grows for as long as he does.
+const LONG: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A read-only view of a store. Calls block on the disk: on an async runtime they belong into `spawn_blocking`.
 ///
@@ -42,7 +49,12 @@ impl Reader {
 
     /// Reads some incidents; bounded in time and memory whatever is asked.
     pub fn page(&self, filter: &Filter) -> Result<Page, ReadError> {
-        self.with(|db| page::read(db, filter))
+        let began = Instant::now();
+        let page = self.with(|db| page::read(db, filter))?;
+        if began.elapsed() >= LONG {
+            thread::sleep(PAUSE);
+        }
+        Ok(page)
     }
 
     /// Reads one incident, if there is one with exactly this id.

@@ -3,11 +3,11 @@
 use rusqlite::Connection;
 
 /// An open transaction; rolled back when dropped.
-pub(super) struct Transaction<'d> {
+pub(super) struct WriteTransaction<'d> {
     db: &'d Connection,
 }
 
-impl<'d> Transaction<'d> {
+impl<'d> WriteTransaction<'d> {
     /// Begins one that will write.
     pub(super) fn begin(db: &'d Connection) -> rusqlite::Result<Self> {
         db.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
@@ -20,7 +20,7 @@ impl<'d> Transaction<'d> {
     }
 }
 
-impl std::ops::Deref for Transaction<'_> {
+impl std::ops::Deref for WriteTransaction<'_> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
@@ -28,7 +28,7 @@ impl std::ops::Deref for Transaction<'_> {
     }
 }
 
-impl Drop for Transaction<'_> {
+impl Drop for WriteTransaction<'_> {
     fn drop(&mut self) {
         if !self.db.is_autocommit() {
             // Whether it went well is seen by who asks whether the transaction is still open.
