@@ -186,6 +186,11 @@ fn check(section: &Section<'_>, sender: &Sender) {
             "has no public_url, and some of this sender's signatures cover the address it posts to: requests with those are refused";
         section.context.warn(section.whole(), advice);
     }
+    let is_shared_token = |signature: &SignatureSpec| signature.scheme == Scheme::Jwt && section.has("secrets");
+    if sender.signing.url.is_none() && sender.signing.signatures.iter().any(is_shared_token) {
+        let advice = "has no public_url, so tokens that say which request they are for (Atlassian's qsh) are refused";
+        section.context.warn(section.whole(), advice);
+    }
     let has = |handshake| sender.handshake.contains(&handshake);
     let idle = |key: &'static str, needs: &str| {
         if section.has(key) {

@@ -149,7 +149,7 @@ impl Passage<'_> {
         self.site.instances.get(name).filter(|_| is_behind_door)
     }
 
-    /// Whether a right signature may be in the body, which lets in whatever else came from the same address: many customers of one
+    /// Whether there may be a right signature, which lets in whatever else came from the same address: many customers of one
     /// sender share its addresses, and anybody can have it post nonsense here.
     fn may_be_signed(&self) -> bool {
         self.instance().is_some_and(|instance| instance.is_proven_by_signature() && instance.takes(&self.head.method))

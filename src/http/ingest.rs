@@ -76,7 +76,7 @@ impl Entrance {
         }
         let limits = &passage.site.limits;
         let bounds = body::Bounds { max: limits.max_body, time: limits.body_timeout, last_call: &self.last_call };
-        let is_proven = secret.is_some() || !instance.reads_to_verify();
+        let is_proven = secret.is_some() || !instance.may_read_to_verify();
         let mut reserved = if is_proven { self.budgets.reserve() } else { self.budgets.reserve_unverified(passage.peer) };
         let attempt = Attempt::begin(self, passage.peer, &instance, is_proven);
         let bytes = body::collect(incoming, &bounds, &mut reserved, &passage.visit.traffic).await;

@@ -143,13 +143,13 @@ impl Instance {
         self.allow_from.as_ref().is_none_or(|networks| networks.iter().any(|network| network.contains(&peer)))
     }
 
-    /// Whether nothing but a body's signature proves who sends: then what has none is answered as if there were no instance.
+    /// Whether nothing but a signature proves who sends: then what has none is answered as if there were no instance.
     pub(super) fn is_only_signed(&self) -> bool {
         self.proof.signatures.is_some() && self.access.is_open() && self.proof.path_token.is_none()
     }
 
-    /// Whether a request's head proves nothing, and its body is read to see whether it is signed.
-    pub(super) fn reads_to_verify(&self) -> bool {
+    /// Whether a body may have to be read to see whether it is signed: it is, where the head does not tell.
+    pub(super) fn may_read_to_verify(&self) -> bool {
         (self.proof.signatures.is_some() || self.proof.awaits_secret) && self.access.is_open() && self.proof.path_token.is_none()
     }
 

@@ -231,6 +231,10 @@ fn what_has_no_effect_or_too_much_is_warned_of() {
         ("[[instance]]\nname = \"a\"\nsender = \"aws-sns\"\n".to_owned(), "any topic are accepted: set audience"),
         (GITHUB.replace("github", "salesforce-ens"), "a new callback's verification, which nobody signs, is refused"),
         (GITHUB.replace("github", "hubspot"), "requests with those are refused"),
+        (
+            "[[instance]]\nname = \"a\"\nsecrets = \"k\"\n[instance.signature]\nscheme = \"jwt\"\nheader = \"Authorization\"\n".to_owned(),
+            "tokens that say which request",
+        ),
         (format!("{GITHUB}[instance.signature]\nsigned = \"const\"\n"), "instance[0].signature: leaves {body} out of signed"),
         (format!("{}duplication_key = \"id\"\n", GITHUB.replace("github", "mailgun")), "duplication_key: is not what this sender signs"),
         (format!("{}map.duplication_key = \".id\"\n", GITHUB.replace("github", "mailgun")), "map: is not what this sender signs"),
