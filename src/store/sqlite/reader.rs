@@ -48,6 +48,7 @@ impl Reader {
     }
 
     /// Reads some incidents; bounded in time and memory whatever is asked.
+    #[expect(clippy::disallowed_methods, reason = "that time passes is all that is wanted")]
     pub fn page(&self, filter: &Filter) -> Result<Page, ReadError> {
         let began = Instant::now();
         let page = self.with(|db| page::read(db, filter))?;
