@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -17,8 +17,9 @@ pub fn client_address(remote: IpAddr, trusted: &[IpNet], headers: &HeaderMap) ->
     if trusted.is_empty() {
         return client;
     }
-    let lines: Vec<&str> = headers.get_all(X_FORWARDED_FOR).iter().map(|line| line.to_str().unwrap_or("?")).collect();
-    let mut entries = lines.iter().rev().flat_map(|line| line.rsplit(','));
+    let lines: Vec<&[u8]> = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
+    // In bytes: one that is no ASCII, further left, must not hide what a proxy appended.
+    let mut entries = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
     while trusted.iter().any(|net| net.contains(&client)) {
         match entries.next().and_then(parse) {
             Some(address) => client = address,
@@ -29,8 +30,8 @@ pub fn client_address(remote: IpAddr, trusted: &[IpNet], headers: &HeaderMap) ->
 }
 
 /// `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`: all are in use.
-fn parse(entry: &str) -> Option<IpAddr> {
-    let entry = entry.trim();
+fn parse(entry: &[u8]) -> Option<IpAddr> {
+    let entry = std::str::from_utf8(entry).ok()?.trim();
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
     let address = bare.parse().ok().or_else(|| entry.parse::<SocketAddr>().ok().map(|socket| socket.ip()));
     address.map(|address: IpAddr| address.to_canonical())
@@ -65,6 +66,16 @@ mod tests {
     fn nonsense_stops_the_reading() {
         assert_eq!(seen("10.0.0.1", &["10.0.0.0/8"], &["203.0.113.9, unknown"]), "10.0.0.1");
         assert_eq!(seen("10.0.0.1", &["10.0.0.0/8"], &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn nonsense_hides_nothing_that_a_proxy_appended() {
+        let trusted: [IpNet; 1] = ["10.0.0.0/8".parse().unwrap()];
+        for invented in [&b"\xe9"[..], b"\x80\xff, 10.0.0.9", b"unknown, ,", b"\t"] {
+            let line = [invented, b", 203.0.113.9"].concat();
+            let headers = [(X_FORWARDED_FOR, HeaderValue::from_bytes(&line).unwrap())].into_iter().collect();
+            assert_eq!(client_address("10.0.0.1".parse().unwrap(), &trusted, &headers).to_string(), "203.0.113.9", "{line:?}");
+        }
     }
 
     #[test]
