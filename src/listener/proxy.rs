@@ -69,16 +69,15 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, ProxyError> {
         return Err(ProxyError::Length(FIXED + length));
     }
     let Some(variable) = variable.get(..length) else { return Ok(Parsed::Needs(FIXED + length)) };
-    let client = if command == 0x20 { None } else { client(family, variable)? };
+    let client = if command == 0x20 { None } else { Some(client(family, variable)?) };
     Ok(Parsed::Complete(Header { client, length: FIXED + length }))
 }
 
-/// The source: address and port stand before, and beside, those of the destination.
-fn client(family: u8, addresses: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
+/// The source: address and port stand before, and beside, those of the destination. A proxy that does not know it (family 0x00)
+/// is refused, as the protocol allows: whoever is behind it would pass for the proxy, whose word on others counts.
+fn client(family: u8, addresses: &[u8]) -> Result<SocketAddr, ProxyError> {
     let too_short = ProxyError::Length(FIXED + addresses.len());
     let (ip, port): (IpAddr, _) = match family {
-        // Unspecified: the proxy does not know, and means us to go by the connection itself.
-        0x00 => return Ok(None),
         0x11 => {
             let addresses: &[u8; 12] = addresses.first_chunk().ok_or(too_short)?;
             let [a, b, c, d, ..] = *addresses;
@@ -91,7 +90,7 @@ fn client(family: u8, addresses: &[u8]) -> Result<Option<SocketAddr>, ProxyError
         }
         other => return Err(ProxyError::Family(other)),
     };
-    Ok(Some(SocketAddr::new(ip, u16::from_be_bytes(port))))
+    Ok(SocketAddr::new(ip, u16::from_be_bytes(port)))
 }
 
 /// Takes a header off a connection, and not a byte more. The caller bounds the time.
@@ -147,7 +146,7 @@ mod tests {
     #[test]
     fn a_proxy_may_speak_for_itself() {
         assert_eq!(parse(&LOCAL), Ok(Parsed::Complete(Header { client: None, length: FIXED })));
-        for bytes in [header(0x20, 0x00, b""), header(0x20, 0x11, &v4()[FIXED..]), header(0x20, 0xff, b"x"), header(0x21, 0x00, b"")] {
+        for bytes in [header(0x20, 0x00, b""), header(0x20, 0x11, &v4()[FIXED..]), header(0x20, 0xff, b"x")] {
             assert_eq!(client_of(&bytes), Ok(None));
         }
     }
@@ -160,6 +159,7 @@ mod tests {
             (b"\r\n\r\n\0\r\nQUIT\r".to_vec(), ProxyError::Signature),
             (header(0x11, 0x11, &[0; 12]), ProxyError::Command(0x11)),
             (header(0x22, 0x11, &[0; 12]), ProxyError::Command(0x22)),
+            (header(0x21, 0x00, b""), ProxyError::Family(0x00)),
             (header(0x21, 0x12, &[0; 12]), ProxyError::Family(0x12)),
             (header(0x21, 0x31, &[0; 216]), ProxyError::Family(0x31)),
             (header(0x21, 0x11, &[0; 11]), ProxyError::Length(27)),
