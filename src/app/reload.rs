@@ -287,8 +287,10 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
         ("log.format", old.log.format != new.log.format),
         ("log.level", old.log.level != new.log.level),
     ];
-    if admin(old) != admin(new) {
-        new.admin = old.admin.clone();
+    match (&mut new.admin, &old.admin) {
+        // A new token is in force at once, wherever the listener is to be.
+        (Some(new), Some(old)) => new.listen = old.listen,
+        (new, old) => new.clone_from(old),
     }
     new.store = old.store.clone();
     new.log = old.log.clone();
@@ -325,6 +327,10 @@ mod tests {
         let mut new = config("", "[admin]\ntoken = \"new\"");
         assert_eq!(keep_until_restart(&config("", "[admin]\ntoken = \"old\""), &mut new), [""; 0]);
         assert_eq!(new.admin.unwrap().token.expose(), "new");
+        let mut moved = config("", "[admin]\nlisten = \"127.0.0.1:9999\"\ntoken = \"new\"");
+        assert_eq!(keep_until_restart(&config("", "[admin]\ntoken = \"old\""), &mut moved), ["admin.listen"]);
+        let admin = moved.admin.unwrap();
+        assert_eq!((admin.token.expose(), admin.listen.port()), ("new", 8081), "an old token that leaked is good for nothing");
     }
 
     #[test]
