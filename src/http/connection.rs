@@ -157,8 +157,9 @@ impl Entrance {
             let (entrance, visit) = (Arc::clone(&self), Arc::clone(&visit));
             async move {
                 let in_flight = visit.traffic.begin();
-                let response = entrance.answer(request, &visit).await;
-                Ok::<_, Infallible>(response.map(|body| Outgoing::new(body, in_flight.answered())))
+                let method = request.method().clone();
+                let answer = entrance.answer(request, &visit).await;
+                Ok::<_, Infallible>(Outgoing::answer(&method, answer, in_flight.answered()))
             }
         });
         let connection = http2::Builder::new(TokioExecutor::new())

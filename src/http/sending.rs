@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Method, Response};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::answer::Body;
@@ -26,8 +28,20 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(body: Body, sending: Sending) -> Self {
+    fn new(body: Body, sending: Sending) -> Self {
         Self { body, rest: Bytes::new(), sending: Arc::new(sending) }
+    }
+
+    /// The answer to a request of this method. To HEAD it is what GET would have got, without content (RFC 9110 section 9.3.2): over
+    /// HTTP/2 hyper leaves that to us.
+    pub(super) fn answer(method: &Method, answer: Response<Body>, sending: Sending) -> Response<Self> {
+        let (mut head, mut body) = answer.into_parts();
+        if *method == Method::HEAD {
+            let length = body.size_hint().exact();
+            head.headers.extend(length.map(|length| (CONTENT_LENGTH, HeaderValue::from(length))));
+            body = Body::whole(Bytes::new());
+        }
+        Response::from_parts(head, Self::new(body, sending))
     }
 }
 

@@ -108,6 +108,17 @@ async fn http2_follows_the_same_contract() {
     assert_eq!((&headers["host"], &headers["x-many"]), (&"localhost".into(), &"1, 2".into()), "{headers}");
     assert!(headers.get("cookie").is_none() && headers.get("authorization").is_none() && headers.get(":authority").is_none(), "{headers}");
 
+    for (status, credentials) in [(200, "Basic YWxpY2U6c2VjcmV0"), (401, "Basic YWxpY2U6d3Jvbmc=")] {
+        let probe = |method| {
+            http::Request::builder().method(method).uri("https://localhost/instance/execute/in").header("authorization", credentials)
+        };
+        let probe = |method| probe(method).body(http_body_util::Full::default()).unwrap();
+        let (got, asked) = (good(running.address, &config, probe("GET")).await, good(running.address, &config, probe("HEAD")).await);
+        assert_eq!((got.status, asked.status), (status, status));
+        let length = got.body.len().to_string();
+        assert_eq!((asked.body.len(), asked.header("content-length")), (0, Some(&*length)), "of GET's answer the head alone");
+    }
+
     let cases: [(u16, http::Request<http_body_util::Full<bytes::Bytes>>); 7] = [
         (200, request(|it| it.method("GET"), "")),
         (400, request(|it| it, "nonsense")),
