@@ -106,6 +106,11 @@ impl Instance {
     pub(super) fn has_secrets(&self) -> bool {
         !matches!(self.access, Access::Open) || self.sender.has_secrets()
     }
+
+    /// Whether an event can be a duplicate here.
+    pub(super) fn recognises_duplicates(&self) -> bool {
+        !self.duplication_key.is_empty() || self.map.duplication_key.is_some()
+    }
 }
 
 /// All of `[[instance]]`.
@@ -133,7 +138,8 @@ pub(super) fn read_all(sections: &[Section<'_>], surroundings: &Surroundings<'_>
     for section in sections {
         let name = read_name(section, &mut seen);
         let own = section.take("listen", listen_address).map(|address| (section.place("listen"), address));
-        let instance = read(section, name, own.as_ref().map(|(_, address)| *address), surroundings);
+        let is_shared = name.is_some() && sections.iter().any(|other| other.text("shares_duplicates_with") == name.as_deref());
+        let instance = read(section, name, is_shared, own.as_ref().map(|(_, address)| *address), surroundings);
         let is_plain = instance.as_ref().is_some_and(|instance| instance.has_secrets() && instance.tls.is_none());
         instances.plain.extend(own.clone().filter(|_| is_plain));
         instances.addresses.extend(own);
@@ -142,15 +148,33 @@ pub(super) fn read_all(sections: &[Section<'_>], surroundings: &Surroundings<'_>
     for section in sections {
         check_sharing(section, &seen, sections);
     }
+    share_windows(&mut instances.all);
     instances
 }
 
-fn read(section: &Section<'_>, name: Option<String>, listen: Option<SocketAddr>, surroundings: &Surroundings<'_>) -> Option<Instance> {
+/// One memory has one window: under two, an event would be new or not by who asked last.
+fn share_windows(instances: &mut [Instance]) {
+    let windows: HashMap<_, _> = instances.iter().map(|instance| (instance.name.clone(), instance.duplication_window)).collect();
+    for instance in instances {
+        let owner = instance.shares_duplicates_with.as_ref();
+        instance.duplication_window = owner.and_then(|name| windows.get(name)).copied().unwrap_or(instance.duplication_window);
+    }
+}
+
+/// `is_shared`: whether another instance goes by the memory of this one.
+fn read(
+    section: &Section<'_>,
+    name: Option<String>,
+    is_shared: bool,
+    listen: Option<SocketAddr>,
+    surroundings: &Surroundings<'_>,
+) -> Option<Instance> {
     let (layer, preset) = sender::read_layers(section, surroundings.presets);
     let access = access::read(section, sender::otherwise(section, &layer, preset.as_ref()));
     let sender = sender::read(section, &layer, preset, name.as_deref(), surroundings.server.public_url.as_deref());
     let duplication_key = layer.duplication_key.unwrap_or_default();
-    if duplication_key.is_empty() && layer.map.duplication_key.is_none() && section.has("duplication_window") {
+    let has_key = !duplication_key.is_empty() || layer.map.duplication_key.is_some();
+    if !has_key && !is_shared && section.has("duplication_window") {
         section.context.warn(&section.place("duplication_window"), "has no effect without duplication_key");
     }
     let allow_from = read_allow_from(section);
@@ -192,6 +216,11 @@ fn check_sharing(section: &Section<'_>, names: &HashMap<String, Place>, sections
     let is_chained = sections.iter().any(|section| section.whole().key == place.key && section.has("shares_duplicates_with"));
     if is_chained {
         section.error("shares_duplicates_with", format!("{other:?} shares another instance's itself: name that one"));
+    }
+    if section.has("duplication_window") {
+        section
+            .context
+            .warn(&section.place("duplication_window"), format!("has no effect: the memory is {other:?}'s, and so is the window"));
     }
 }
 

@@ -234,7 +234,8 @@ fn read(text: &str, path: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Confi
     let root = Section::root(&context, document.get_ref(), ROOT_KEYS);
     let server_section = root.table("server", server::KEYS);
     let (server, mut addresses) = server::read(&server_section);
-    let store = store::read(&root.table("store", store::KEYS));
+    let store_section = root.table("store", store::KEYS);
+    let store = store::read(&store_section);
     let log = log::read(&root.table("log", log::KEYS));
     let presets = Presets::of(&server_section, server.senders_dir.as_deref());
     let surroundings = Surroundings { server: &server, trusts_proxies: server::trusts_proxies(&server_section), presets: &presets };
@@ -243,6 +244,7 @@ fn read(text: &str, path: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Confi
         root.missing("instance", "there is none: add a table [[instance]] with name, username and password");
     }
     warn_of_plain_text(&context, &server, &addresses, &instances);
+    warn_of_forgetting(&store_section, &store, &instances.all);
     addresses.extend(instances.addresses);
     let (admin, admin_address) = root.has("admin").then(|| admin::read(&root.table("admin", admin::KEYS))).unzip();
     addresses.extend(admin_address.flatten());
@@ -256,6 +258,18 @@ fn read(text: &str, path: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Confi
             (config, Ok(has_literal_secret))
         }
         Err(found) => (config, Err(found)),
+    }
+}
+
+/// Whoever repeats an event is told the id of its incident, which is of little use when that was deleted.
+fn warn_of_forgetting(section: &Section<'_>, store: &Store, instances: &[Instance]) {
+    let Some(retention) = store.retention else { return };
+    let forgets = |instance: &&Instance| instance.recognises_duplicates() && instance.duplication_window > retention;
+    if let Some(Instance { name, .. }) = instances.iter().find(forgets) {
+        let advice = format!(
+            "is shorter than the duplication_window of {name:?}: an event that comes again after its incident was deleted is not stored"
+        );
+        section.context.warn(&section.place("retention"), advice);
     }
 }
 

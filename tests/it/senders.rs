@@ -215,7 +215,7 @@ fn further_methods_bring_events_only_where_the_sender_has_them() {
 fn two_entrances_may_share_their_memory_of_events() {
     let two = format!(
         "{BASIC}duplication_key = \"id\"\n[[instance]]\nname = \"other\"\nusername = \"alice\"\npassword = \"secret\"\n\
-         duplication_key = \"id\"\nshares_duplicates_with = \"in\"\n"
+         duplication_key = \"id\"\nduplication_window = \"1h\"\nshares_duplicates_with = \"in\"\n"
     );
     let running = Running::start(&two);
     let post = |name: &str, body: &str| running.request("POST", &format!("/instance/execute/{name}"), &[ALICE], body.as_bytes());
@@ -225,6 +225,9 @@ fn two_entrances_may_share_their_memory_of_events() {
     assert!(post("in", r#"{"id":2}"#).json()[0].get("duplicate").is_none());
     assert_eq!(post("other", r#"{"id":2}"#).json()[0]["duplicate"], true);
     assert_eq!(running.incidents().len(), 2);
+    let store = rusqlite::Connection::open(running.folder().join("hookgate.db")).unwrap();
+    let window = |by| store.query_row(&format!("SELECT {by}(expires - created) FROM duplicate"), (), |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((window("min"), window("max")), (7 * 86_400_000, 7 * 86_400_000), "one memory has one window");
 }
 
 pub(crate) fn hookgate(folder: &std::path::Path, args: &[&str]) -> std::process::Output {

@@ -210,6 +210,17 @@ fn duplication_keys_are_dotted_paths() {
 }
 
 #[test]
+fn a_memory_of_incidents_that_are_gone_is_warned_of() {
+    let warnings = |retention: &str, more: &str| good(&format!("{MINIMAL}{more}[store]\nretention = \"{retention}\"\n")).warnings;
+    for key in ["duplication_key = \"id\"\n", "map = { duplication_key = \".id\" }\n"] {
+        assert_eq!(warnings("7d", key), [""; 0]);
+        let [warning] = &warnings("6d", key)[..] else { panic!("{key}") };
+        assert!(warning.contains(":7: store.retention: is shorter than the duplication_window of \"a\": "), "{warning}");
+    }
+    assert_eq!(warnings("6d", ""), [""; 0]);
+}
+
+#[test]
 fn plain_text_outside_this_machine_is_warned_of() {
     let server = |lines: &str| format!("[server]\nlisten = [\"127.0.0.1:1\", \"0.0.0.0:2\"]\n{lines}{MINIMAL}");
     let warnings = good(&server("")).warnings;

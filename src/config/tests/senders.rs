@@ -207,6 +207,10 @@ fn memory_is_shared_with_another_instance() {
     let two =
         |shared: &str| format!("{MINIMAL}{}", MINIMAL.replace("\"a\"", "\"b\"") + &format!("shares_duplicates_with = \"{shared}\"\n"));
     assert_eq!(good(&two("a")).instances[1].shares_duplicates_with.as_deref(), Some("a"));
+    let window = format!("{}duplication_key = \"id\"\nduplication_window = \"1d\"\n", two("a"));
+    let warning =
+        "/etc/hookgate/hookgate.toml:11: instance[1].duplication_window: has no effect: the memory is \"a\"'s, and so is the window";
+    assert_eq!(good(&window).warnings, [warning]);
     assert!(one_mistake(&two("b")).starts_with(":9: instance[1].shares_duplicates_with: is the instance itself"));
     assert!(one_mistake(&two("c")).starts_with(":9: instance[1].shares_duplicates_with: no instance is named \"c\""));
     let chain = two("a").replacen("s3cret\"\n", "s3cret\"\nshares_duplicates_with = \"b\"\n", 1);
