@@ -146,7 +146,8 @@ impl<'t> Insert<'t> {
         let found = at_hand(&mut self.first, self.tx, FIRST)?
             .query_row(params![memory, key], |row| Ok((Seq(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned(), Timestamp(row.get(2)?))));
         let Some((seq, tail, created)) = found.optional()? else { return Ok(None) };
-        if end_of_window(created, write) <= self.now.0 {
+        // Stored more than a window ahead of now: the clock was wrong then, and the event is no reason to drop others until that day.
+        if end_of_window(created, write) <= self.now.0 || end_of_window(self.now, write) <= created.0 {
             return Ok(None);
         }
         at_hand(&mut self.repeat, self.tx, REPEAT)?.execute(params![seq.0, self.now.0])?;
@@ -219,7 +220,7 @@ fn at_hand<'s, 't>(
     Ok(slot.as_mut().expect("it was just put there"))
 }
 
-/// From this millisecond on, an event with the same key is a new one.
+/// From this millisecond on, an event with the same key as one of `created` is a new one.
 fn end_of_window(created: Timestamp, write: &Write) -> i64 {
     created.0.saturating_add(write.duplication_window.as_millis().try_into().unwrap_or(i64::MAX))
 }

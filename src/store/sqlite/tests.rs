@@ -147,6 +147,21 @@ fn after_the_window_an_event_is_new_and_the_old_one_keeps_its_count() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_makes_nothing_a_duplicate_for_years() {
+    let bench = Bench::new();
+    let mut database = bench.open();
+    bench.set_time(NOON + 365 * DAY);
+    store_one(&mut database, write(vec![keyed(1)]));
+    bench.set_time(NOON);
+    let new = stored(&store_one(&mut database, write(vec![keyed(1)])))[0];
+    let again = store_one(&mut database, write(vec![keyed(1)]));
+    assert_eq!(again.outcomes, [Outcome::Duplicate { first: new, created: Timestamp(NOON) }]);
+    // A little is no reason: clocks are put right by seconds every day.
+    bench.set_time(NOON - DAY + 1);
+    assert_eq!(store_one(&mut database, write(vec![keyed(1)])).outcomes, again.outcomes);
+}
+
+#[test]
 fn a_failed_batch_leaves_no_trace() {
     let bench = Bench::new();
     let mut database = bench.open();
