@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::{Consequence, Failure, WriteError};
-use super::sqlite::{Database, Progress};
+use super::sqlite::Database;
 use crate::metrics::Metrics;
 
 /// How often to look for incidents past the retention, which is counted in days. Looking finds nothing in microseconds.
 const INCIDENTS_EVERY: Duration = Duration::from_secs(60);
+/// And after some were found: what comes in all the time goes all the time, and not in bursts.
+const INCIDENTS_AGAIN: Duration = Duration::from_secs(5);
 /// How often to walk through all duplication keys: a walk through a million takes some 0.5 s, and keys are small.
 const KEYS_EVERY: Duration = Duration::from_secs(3600);
-/// Between two steps while requests wait: with steps of some 5 ms, a fifth of the time.
-const PAUSE_WHEN_BUSY: Duration = Duration::from_millis(20);
+/// Between two steps while requests come in: with steps of some 2 ms, a quarter of the time.
+const PAUSE_WHEN_BUSY: Duration = Duration::from_millis(5);
 /// How often to look at the size of the files and the room on the disk.
 const SURVEY_EVERY: Duration = Duration::from_secs(1);
 /// With less room than for this the store counts as full.
@@ -24,7 +26,13 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Upkeep {
     metrics: Arc<Metrics>,
     incidents_due: Instant,
+    /// The present look has found some.
+    has_expired: bool,
+    /// Incidents stored since the last step. At least as many go, so that a store under constant load does not grow.
+    stored: u64,
     keys_due: Instant,
+    /// Where both are due, they take turns.
+    is_turn_of_keys: bool,
     surveyed: Option<Instant>,
     /// Something was written since then, so that what is known of the room is an estimate, and a cautious one.
     is_estimate: bool,
@@ -41,7 +49,10 @@ impl Upkeep {
         Self {
             metrics,
             incidents_due: now,
+            has_expired: false,
+            stored: 0,
             keys_due: now,
+            is_turn_of_keys: false,
             surveyed: None,
             is_estimate: false,
             is_full: false,
@@ -62,8 +73,9 @@ impl Upkeep {
         }
     }
 
-    /// Takes note of a commit.
-    pub(super) fn committed(&mut self) {
+    /// Takes note of a commit of so many incidents.
+    pub(super) fn committed(&mut self, incidents: usize) {
+        self.stored += incidents as u64;
         self.has_grown = true;
         self.is_estimate = true;
     }
@@ -153,21 +165,43 @@ impl Upkeep {
 
     /// Returns how much is gone.
     fn expire(&mut self, database: &mut Database, now: Instant, is_busy: bool) -> Result<u64, Failure> {
-        let progress = if now >= self.incidents_due {
+        let (incidents, keys) = (now >= self.incidents_due, now >= self.keys_due);
+        let deleted = match (incidents, keys) {
+            (false, false) => return Ok(0),
+            (true, true) if self.is_turn_of_keys => self.expire_keys(database, is_busy)?,
+            (true, _) => self.expire_incidents(database, is_busy)?,
+            (false, true) => self.expire_keys(database, is_busy)?,
+        };
+        self.is_turn_of_keys = incidents && !self.is_turn_of_keys;
+        if deleted > 0 {
+            self.committed(0);
+        }
+        Ok(deleted)
+    }
+
+    fn expire_incidents(&mut self, database: &mut Database, is_busy: bool) -> Result<u64, Failure> {
+        let (mut deleted, mut more) = (0, true);
+        // A step that passes by what stays deletes nothing, and is one all the same.
+        while more {
             let progress = database.expire_incidents()?;
             self.metrics.expired.inc_by(progress.deleted);
-            self.incidents_due = next(progress, now, INCIDENTS_EVERY, is_busy);
-            progress
-        } else if now >= self.keys_due {
-            let progress = database.expire_keys()?;
-            self.keys_due = next(progress, now, KEYS_EVERY, is_busy);
-            progress
-        } else {
-            return Ok(0);
-        };
-        if progress.deleted > 0 {
-            self.committed();
+            deleted += progress.deleted;
+            more = progress.more;
+            if progress.deleted == 0 || deleted >= self.stored {
+                break;
+            }
         }
+        self.stored = 0;
+        self.has_expired |= deleted > 0;
+        let every = if self.has_expired { INCIDENTS_AGAIN } else { INCIDENTS_EVERY };
+        self.has_expired &= more;
+        self.incidents_due = next(more, every, is_busy);
+        Ok(deleted)
+    }
+
+    fn expire_keys(&mut self, database: &mut Database, is_busy: bool) -> Result<u64, Failure> {
+        let progress = database.expire_keys()?;
+        self.keys_due = next(progress.more, KEYS_EVERY, is_busy);
         Ok(progress.deleted)
     }
 
@@ -200,8 +234,10 @@ impl Upkeep {
     }
 }
 
-fn next(progress: Progress, now: Instant, every: Duration, is_busy: bool) -> Instant {
-    match (progress.more, is_busy) {
+/// When the next step is due.
+fn next(more: bool, every: Duration, is_busy: bool) -> Instant {
+    let now = Instant::now();
+    match (more, is_busy) {
         (false, _) => now + every,
         (true, false) => now,
         (true, true) => now + PAUSE_WHEN_BUSY,
@@ -216,7 +252,7 @@ mod tests {
     fn store(database: &mut Database, upkeep: &mut Upkeep, bytes: usize) {
         let prepared = crate::store::sqlite::Prepared::new(Arc::new(write(vec![draft(&"x".repeat(bytes))])));
         database.store([&prepared].into_iter()).unwrap();
-        upkeep.committed();
+        upkeep.committed(1);
     }
 
     #[test]

@@ -98,7 +98,8 @@ impl Writer {
     fn run(mut self) {
         loop {
             let work = self.queue.take(self.upkeep.due(&self.database));
-            let outcome = if !work.requests.is_empty() {
+            let has_requests = !work.requests.is_empty();
+            let outcome = if has_requests {
                 self.commit(work.requests)
             } else if work.probe {
                 self.probe()
@@ -107,7 +108,8 @@ impl Writer {
             } else {
                 Ok(())
             };
-            let is_busy = !self.queue.is_empty();
+            // Whoever was answered just now may well be about to send again.
+            let is_busy = has_requests || !self.queue.is_empty();
             if let Err(fatal) = outcome.and_then(|()| self.upkeep.step(&mut self.database, is_busy)) {
                 // The lock on the database is let go of only now.
                 return stop(&self.queue, &self.fatal, &fatal);
@@ -134,7 +136,7 @@ impl Writer {
                 self.note(Ok(()));
                 requests.iter().zip(&receipts).for_each(|(request, receipt)| request.prepared.count(receipt));
                 answer(requests.into_iter().zip(receipts.into_iter().map(Ok)));
-                self.upkeep.committed();
+                self.upkeep.committed(rows);
                 Ok(())
             }
             Err(failure) if failure.consequence == Consequence::OneRow && requests.len() > 1 => {
@@ -166,7 +168,7 @@ impl Writer {
         match self.database.probe() {
             Ok(()) => {
                 self.note(Ok(()));
-                self.upkeep.committed();
+                self.upkeep.committed(0);
                 Ok(())
             }
             Err(failure) => self.failed(Vec::new(), &failure),

@@ -36,7 +36,6 @@ use self::insert::Insert;
 pub(super) use self::insert::Prepared;
 use self::log::Log;
 pub use self::reader::Reader;
-pub(super) use self::retention::Progress;
 use self::room::Room;
 pub use self::verify::Verification;
 use self::write_transaction::WriteTransaction;
