@@ -24,11 +24,12 @@ pub struct InstanceLabel {
 }
 
 /// Every reason of a refusal, as counted; explained in docs/operations.md.
-pub const REASONS: [&str; 41] = [
+pub const REASONS: [&str; 42] = [
     "address",
     "body_broken",
     "body_budget",
     "body_malformed",
+    "body_overdue",
     "body_too_large",
     "body_too_slow",
     "client_certificate",

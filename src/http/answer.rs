@@ -168,7 +168,6 @@ impl Stored {
             Outcome::Stored(id) => (id, None),
             Outcome::Duplicate { first, created } => (first, Some(created.to_string())),
         };
-        let created = first_created.as_ref().unwrap_or(&self.created);
         out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(id.to_string().as_bytes());
         out.extend_from_slice(b"\",\"name\":");
@@ -180,9 +179,9 @@ impl Stored {
         }
         out.extend_from_slice(b",\"occurred\":\"");
         // Neither timestamps nor instance names hold anything that JSON escapes.
-        out.extend_from_slice(draft.occurred.as_ref().unwrap_or(created).as_bytes());
+        out.extend_from_slice(draft.occurred.as_ref().unwrap_or(&self.created).as_bytes());
         out.extend_from_slice(b"\",\"created\":\"");
-        out.extend_from_slice(created.as_bytes());
+        out.extend_from_slice(first_created.as_ref().unwrap_or(&self.created).as_bytes());
         out.extend_from_slice(b"\",\"instance\":\"");
         out.extend_from_slice(self.write.instance.as_bytes());
         out.push(b'"');
@@ -262,7 +261,7 @@ mod tests {
             json,
             serde_json::json!([
                 {"id": id.to_string(), "name": "a", "type": null, "occurred": epoch, "created": epoch, "instance": "in"},
-                {"id": id.to_string(), "name": "b\n\"", "type": "Phishing", "occurred": "1969-12-31T23:59:59.000Z",
+                {"id": id.to_string(), "name": "b\n\"", "type": "Phishing", "occurred": epoch,
                  "created": "1969-12-31T23:59:59.000Z", "instance": "in", "duplicate": true, "warnings": ["odd"]},
             ])
         );

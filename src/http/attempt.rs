@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::StatusCode;
 
 use super::error::Refused;
+use super::turns::Turns;
 use super::{Entrance, Instance};
 
 /// A body on its way to be verified. A wrong signature is a failed login like a wrong password; where nothing was shown before the
@@ -15,12 +16,13 @@ pub(super) struct Attempt<'a> {
     entrance: &'a Entrance,
     peer: IpAddr,
     instance: Arc<Instance>,
+    is_proven: bool,
     is_open: AtomicBool,
 }
 
 impl<'a> Attempt<'a> {
     pub(super) fn begin(entrance: &'a Entrance, peer: IpAddr, instance: &Arc<Instance>, is_proven: bool) -> Self {
-        Self { entrance, peer, instance: Arc::clone(instance), is_open: AtomicBool::new(!is_proven) }
+        Self { entrance, peer, instance: Arc::clone(instance), is_proven, is_open: AtomicBool::new(!is_proven) }
     }
 
     /// It came to its end.
@@ -51,6 +53,12 @@ impl<'a> Attempt<'a> {
             keys.failed(self.peer, name);
         }
         may
+    }
+
+    /// Where turns for large bodies are had: those who can only claim to be a sender have some of their own.
+    pub(super) fn turns(&self) -> &'a Turns {
+        let [proven, unproven] = &self.entrance.turns;
+        if self.is_proven { proven } else { unproven }
     }
 
     /// Counts a failed login, or says that there were too many.

@@ -62,6 +62,8 @@ pub(super) enum Refused {
     BodyBroken { received: u64, source: hyper::Error },
     #[error("the gateway had to stop while the body was still on its way: {received} bytes of it had come")]
     Stopping { received: u64 },
+    #[error("so many large bodies are being read that this one had no turn within {after:?}")]
+    NoTurn { after: Duration },
     #[error("the budget for bodies in flight is used up")]
     OverBudget,
     #[error("the budget for bodies whose signature is still to be verified is used up, or this address's share of it")]
@@ -113,6 +115,7 @@ impl Refused {
         match self {
             Self::Credentials(auth::Refusal::Busy)
             | Self::TooManyRequests { .. }
+            | Self::NoTurn { .. }
             | Self::OverBudget
             | Self::OverUnverifiedBudget
             | Self::Stopping { .. }
@@ -152,6 +155,7 @@ impl Refused {
             Self::BodyTooLarge { .. } | Self::Intake(IntakeError::TooLarge) => "body_too_large",
             Self::BodyTooSlow { .. } => "body_too_slow",
             Self::BodyBroken { .. } => "body_broken",
+            Self::NoTurn { .. } => "body_overdue",
             Self::OverBudget | Self::OverUnverifiedBudget => "body_budget",
             Self::Intake(IntakeError::Malformed { .. }) => "body_malformed",
             Self::Intake(IntakeError::TooManyIncidents { .. }) => "too_many_incidents",
@@ -176,6 +180,7 @@ impl Refused {
             Self::BodyTooSlow { .. } => "The body came too slowly.".into(),
             Self::BodyBroken { .. } => "The body broke off.".into(),
             Self::Credentials(auth::Refusal::Busy)
+            | Self::NoTurn { .. }
             | Self::OverBudget
             | Self::OverUnverifiedBudget
             | Self::Stopping { .. }
@@ -194,9 +199,11 @@ impl Refused {
             Self::Throttled(wait) => Some(*wait),
             Self::Store(WriteError::QueueFull | WriteError::Overdue) => Some(RETRY_SOON),
             Self::Stopping { .. } | Self::Store(_) => Some(RETRY_LATER),
-            Self::Credentials(auth::Refusal::Busy) | Self::TooManyRequests { .. } | Self::OverBudget | Self::OverUnverifiedBudget => {
-                Some(RETRY_SOON)
-            }
+            Self::Credentials(auth::Refusal::Busy)
+            | Self::TooManyRequests { .. }
+            | Self::NoTurn { .. }
+            | Self::OverBudget
+            | Self::OverUnverifiedBudget => Some(RETRY_SOON),
             // A key's owner is asked again after a while.
             Self::Signature(refusal) if refusal.is_temporary() => Some(RETRY_LATER),
             _ => None,
@@ -301,6 +308,7 @@ mod tests {
             Refused::BodyTooLarge { limit: 1 },
             Refused::BodyTooSlow { received: 0, after: RETRY_SOON },
             Refused::Stopping { received: 0 },
+            Refused::NoTurn { after: RETRY_SOON },
             Refused::OverBudget,
             Refused::Intake(IntakeError::Malformed { what: "x".into() }),
             Refused::Store(WriteError::DiskFull),

@@ -81,8 +81,8 @@ impl Entrance {
         let attempt = Attempt::begin(self, passage.peer, &instance, is_proven);
         let bytes = body::collect(incoming, &bounds, &mut reserved, &passage.visit.traffic).await;
         let bytes = bytes.map_err(|refused| attempt.refused(refused))?;
-        let content = reading::read(&instance, &mut passage.head, bytes, secret, &attempt).await;
-        let content = content.map_err(|refused| attempt.refused(refused))?;
+        let read = reading::read(&instance, &mut passage.head, reading::Received { bytes, reserved }, secret, &attempt).await;
+        let (content, mut reserved) = read.map_err(|refused| attempt.refused(refused))?;
         attempt.verified();
         self.budgets.verified(&mut reserved)?;
         match content {

@@ -23,6 +23,7 @@ mod shares;
 mod stall;
 mod timer;
 mod traffic;
+mod turns;
 mod vouched;
 
 use std::collections::HashMap;
@@ -50,6 +51,7 @@ pub use route::Door;
 use shares::Shares;
 pub use timer::CoarseTimer;
 pub use traffic::Traffic;
+use turns::Turns;
 
 /// Of one address, at one instance. A new certificate is one; the fetcher asks for four a minute in all, after a burst.
 const UNSEEN_KEYS_PER_MINUTE: u32 = 1;
@@ -111,6 +113,8 @@ pub struct Entrance {
     /// Keys never seen before that callers make us ask their owners for.
     unseen_keys: Throttle,
     budgets: Budgets,
+    /// For those who have shown who they are before their body is read, and for the others.
+    turns: [Turns; 2],
     shares: Shares,
     last_call: watch::Sender<bool>,
     log_quota: Quota,
@@ -128,6 +132,7 @@ impl Entrance {
             unseen_keys: Throttle::new(UNSEEN_KEYS_PER_MINUTE),
             throttle: Throttle::new(site.limits.failed_logins_per_minute),
             budgets: Budgets::new(&site.limits, &metrics.body_in_flight),
+            turns: [Turns::of_proven(), Turns::of_unproven()],
             shares: Shares::default(),
             last_call: watch::Sender::new(false),
             log_quota: Quota::default(),

@@ -34,6 +34,17 @@ use self::breaker::Breaker;
 use self::engine::{Jq, VARIABLES};
 pub use self::session::{Event, Failed, Failure, Output, Session};
 
+/// What a byte of JSON takes at most once it is a value.
+const VALUE_BYTES: usize = 45;
+/// Bytes that the values of one request take at most, however large its body: what is read for filters is bounded, and so are
+/// their steps.
+pub const MOST_MEMORY: usize = 128 << 20;
+
+/// Bytes that the values of a body of `length` bytes of JSON take at most.
+pub fn memory_of(length: usize) -> usize {
+    length.saturating_mul(VALUE_BYTES).min(MOST_MEMORY)
+}
+
 /// What a filter of a map decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {

@@ -22,10 +22,6 @@ const STEPS: u64 = 100_000;
 const MOST_STEPS: u64 = 1_000_000;
 /// Steps of all filters on all events of one request, for each byte of its body, beside those of a few events.
 const STEPS_PER_BYTE: u64 = 4;
-/// Requests with bodies from here on wait for room: a value takes many times the memory of its JSON.
-///
-/// Large enough that no body which is handled on a serving thread (64 KiB, some more once a form is JSON) waits there.
-const LARGE: usize = 128 << 10;
 /// How much of what went wrong is told.
 const MAX_FAILURES: usize = 20;
 /// Characters of one of them.
@@ -88,7 +84,6 @@ pub struct Session<'a> {
     failed: Cell<usize>,
     /// Keys of filters that ran away on this request; they are not tried again.
     ran_away: RefCell<Vec<&'a str>>,
-    _turn: Option<gate::Turn>,
 }
 
 /// An event as filters see it; none if it would take too much memory.
@@ -110,7 +105,6 @@ impl<'a> Session<'a> {
             failures: RefCell::default(),
             failed: Cell::new(0),
             ran_away: RefCell::default(),
-            _turn: (body.len() >= LARGE).then(|| gate::Turn::take(body.len())),
         }
     }
 
@@ -242,42 +236,4 @@ fn query_value(query: &str) -> Value {
         (text(name), text(value))
     });
     <Value as jaq_core::ValT>::from_map(members).unwrap_or_else(|_| Value::scalar(Val::Null))
-}
-
-/// Large bodies wait for one another here. They are never handled on a thread that serves connections.
-mod gate {
-    use std::sync::{Condvar, Mutex, PoisonError};
-
-    /// What a byte of JSON takes at most once it is a value.
-    const FACTOR: usize = 45;
-    /// What a body takes at most, however large it is: what is read for filters is bounded, and so are their steps.
-    const MOST: usize = 128 << 20;
-    /// For all at the same time.
-    const ROOM: usize = 2 * MOST;
-
-    static TAKEN: Mutex<usize> = Mutex::new(0);
-    static RETURNED: Condvar = Condvar::new();
-
-    pub(super) struct Turn(usize);
-
-    impl Turn {
-        /// Waits until a body of so many bytes has room.
-        pub(super) fn take(length: usize) -> Self {
-            let room = length.saturating_mul(FACTOR).min(MOST);
-            let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-            while *taken + room > ROOM {
-                taken = RETURNED.wait(taken).unwrap_or_else(PoisonError::into_inner);
-            }
-            *taken += room;
-            Self(room)
-        }
-    }
-
-    impl Drop for Turn {
-        fn drop(&mut self) {
-            *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
-            // They need different room: the one that is woken could be one that has too little.
-            RETURNED.notify_all();
-        }
-    }
 }

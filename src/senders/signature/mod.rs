@@ -160,13 +160,22 @@ impl Signatures {
     ) -> Result<usize, SignatureRefusal> {
         match self.verify_now(request, now) {
             Err(SignatureRefusal::Key(KeyFault::NotFetched)) => {
-                for alternative in self.group(request) {
-                    alternative.obtain(request, may_ask).await.map_err(SignatureRefusal::Key)?;
-                }
+                self.obtain(request, may_ask).await?;
                 self.verify_now(request, now)
             }
             decided => decided,
         }
+    }
+
+    /// Gets the keys at hand that [`Self::verify_now`] missed; see [`Self::verify_for`].
+    ///
+    /// # Errors
+    /// Why they are not to be had.
+    pub async fn obtain(&self, request: &Signed<'_>, may_ask: &(dyn Fn() -> bool + Sync)) -> Result<(), SignatureRefusal> {
+        for alternative in self.group(request) {
+            alternative.obtain(request, may_ask).await.map_err(SignatureRefusal::Key)?;
+        }
+        Ok(())
     }
 
     /// Like [`Self::verify`] with what is at hand.
