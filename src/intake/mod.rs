@@ -34,7 +34,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{HeaderMap, HeaderName};
 
 pub use self::accept::Accept;
@@ -44,11 +44,13 @@ pub use self::headers::headers_json;
 use self::json::{Fault, Scanner};
 pub use self::key::{InvalidKeyPath, KeyPath};
 pub use self::unwrap::{InvalidUnwrap, Unwrap};
-use crate::incident::Draft;
+use crate::incident::{Draft, Label};
 use crate::mapping::{Failure, Mapping};
 
 /// The member of an incident's `rawJson` that holds the request's headers.
 const HEADERS: &str = "headers";
+/// Bodies of fewer bytes may keep what they do not need: it is no more than a request's head takes.
+const MIN_WASTE: usize = 16 << 10;
 
 /// What an instance makes of bodies.
 #[derive(Clone, Debug)]
@@ -125,7 +127,23 @@ pub fn read(body: Body<'_>, rules: &Rules) -> Result<Intake, IntakeError> {
     if let Some(first) = intake.drafts.first_mut() {
         first.warnings.extend(shaped.warnings);
     }
+    let_go_of_waste(&shaped.json, &mut intake.drafts);
     Ok(intake)
+}
+
+/// Drafts are parts of the body and keep all of it in memory. Where most of it is of no use to them, blanks say or an envelope, they
+/// are copied instead: what is told to those who count memory is then about what is held.
+fn let_go_of_waste(json: &Bytes, drafts: &mut [Draft]) {
+    let used: usize = drafts.iter().map(|draft| draft.raw.len() + draft.labels().map(Label::shared_bytes).sum::<usize>()).sum();
+    if json.len() < MIN_WASTE || used > json.len() / 2 {
+        return;
+    }
+    let mut texts = BytesMut::with_capacity(used);
+    for draft in drafts {
+        texts.extend_from_slice(&draft.raw);
+        draft.raw = texts.split().freeze();
+        draft.labels_mut().for_each(|label| label.move_to(&mut texts));
+    }
 }
 
 /// Without a map.

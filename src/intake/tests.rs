@@ -60,6 +60,27 @@ fn an_object_is_one_incident_and_an_array_one_for_each_element() {
 }
 
 #[test]
+fn a_large_body_does_not_stay_for_a_small_event() {
+    let headers = HeaderMap::new();
+    let held = |text: String| {
+        let bytes = Bytes::from(text.into_bytes());
+        let body =
+            Body { content_type: None, content_encoding: None, bytes: bytes.clone(), query: None, headers: &headers, secret_header: None };
+        let drafts = super::read(body, &rules()).unwrap().drafts;
+        (!bytes.is_unique(), drafts)
+    };
+    let (name, blanks) = ("n".repeat(100), " ".repeat(50_000));
+    let small = format!("{{\"name\":\"{name}\",\"rawJson\":{{\"a\":1}}}}");
+    for text in [format!("{small}{blanks}"), format!("[{blanks}{small}]")] {
+        let (is_held, drafts) = held(text);
+        assert_eq!((drafts.len(), &*drafts[0].name, &*drafts[0].raw), (1, &*name, &b"{\"a\":1}"[..]));
+        assert!(!is_held, "nothing keeps it");
+    }
+    assert!(held(format!("{{\"a\":\"{}\"}}", "x".repeat(50_000))).0, "what is needed is not copied");
+    assert!(held(format!("{small}{}", " ".repeat(1000))).0, "nor is what is small");
+}
+
+#[test]
 fn json_is_json_whatever_it_is_called() {
     for content_type in
         [None, Some(""), Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("multipart/form-data; boundary=x"), Some("\"")]
