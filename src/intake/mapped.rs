@@ -86,7 +86,7 @@ impl Reader<'_> {
         if found.is_empty() && !is_there && !path.is_optional {
             return self.whole_body(body, NO_ITEMS);
         }
-        found.into_iter().try_for_each(|item| self.item(body.slice_ref(item), Vec::new()))
+        found.into_iter().try_for_each(|item| self.item(body.slice_ref(item)))
     }
 
     /// Items that a filter made.
@@ -104,33 +104,43 @@ impl Reader<'_> {
         if !items.iter().all(|item| is_json(item)) {
             return self.whole_body(body, ITEMS_FAILED);
         }
-        items.into_iter().try_for_each(|item| self.item(item, Vec::new()))
+        items.into_iter().try_for_each(|item| self.item(item))
     }
 
-    /// The body itself, or each element of an array, where its items are not to be had.
+    /// The body itself, or each element of an array, where its items are not to be had. The map is not for such a body, so none of
+    /// its filters has a say: a `drop` or a key made for other events would lose this one.
     fn whole_body(&mut self, body: &Bytes, warning: &'static str) -> Result<(), IntakeError> {
         if !body.starts_with(b"[") {
-            return self.item(body.clone(), vec![warning.into()]);
+            return self.unmapped(body.clone(), warning);
         }
         let max = self.context.rules.max_incidents;
         if json::elements(body).nth(max).is_some() {
             return Err(IntakeError::TooManyIncidents { max });
         }
-        json::elements(body).try_for_each(|item| self.item(body.slice_ref(item), vec![warning.into()]))
+        json::elements(body).try_for_each(|item| self.unmapped(body.slice_ref(item), warning))
     }
 
     /// One item of any kind.
-    fn item(&mut self, item: Bytes, mut warnings: Warnings) -> Result<(), IntakeError> {
-        let object = if item.starts_with(b"{") {
-            item.clone()
-        } else {
-            warnings.push(NO_OBJECT.into());
-            [b"{\"value\":", &*item, b"}"].concat().into()
-        };
-        let malformed = |fault: Fault| IntakeError::malformed(fault.describe(&object));
-        let event = Event::scan(&mut Scanner::new(&object).map_err(malformed)?, 0).map_err(malformed)?;
+    fn item(&mut self, item: Bytes) -> Result<(), IntakeError> {
+        let mut warnings = Warnings::new();
+        let object = object(&item, &mut warnings);
+        let event = scan(&object)?;
         let raw = event.kept(&object)?;
         self.event(&object, &item, &event, raw, warnings);
+        Ok(())
+    }
+
+    /// Likewise, by the default rules alone.
+    fn unmapped(&mut self, item: Bytes, warning: &'static str) -> Result<(), IntakeError> {
+        let mut warnings: Warnings = vec![warning.into()];
+        let object = object(&item, &mut warnings);
+        let event = scan(&object)?;
+        let raw = event.kept(&object)?;
+        let name = event.name(&object, &mut warnings);
+        let kind = event.kind(&object, self.context, &mut warnings);
+        let occurred = event.occurred(&mut warnings);
+        let key = super::key::duplication_key(&raw, self.context);
+        self.drafts.push(Draft { name, kind, occurred, raw, key, fields: Vec::new(), warnings });
         Ok(())
     }
 
@@ -150,6 +160,20 @@ impl Reader<'_> {
         let fields = mapped.fields();
         self.drafts.push(Draft { name, kind, occurred, raw, key, fields, warnings: mapped.warnings });
     }
+}
+
+/// The object that an item is, or is kept as.
+fn object(item: &Bytes, warnings: &mut Warnings) -> Bytes {
+    if item.starts_with(b"{") {
+        return item.clone();
+    }
+    warnings.push(NO_OBJECT.into());
+    [b"{\"value\":", &**item, b"}"].concat().into()
+}
+
+fn scan(object: &Bytes) -> Result<Event<'_>, IntakeError> {
+    let malformed = |fault: Fault| IntakeError::malformed(fault.describe(object));
+    Event::scan(&mut Scanner::new(object).map_err(malformed)?, 0).map_err(malformed)
 }
 
 /// An event, its filters, and what is to be said of it.

@@ -113,6 +113,11 @@ fn a_body_without_its_items_is_an_event_itself() {
         let draft = one(&[("items", failing)], r#"{"a":"text"}"#);
         assert_eq!((&*draft.raw, &draft.warnings[..]), (&br#"{"a":"text"}"#[..], &[Cow::Borrowed(ITEMS_FAILED)][..]), "{failing}");
     }
+    // A map that is not for it neither names nor drops it, nor takes it for another one.
+    let map = [("items", ".alerts[]"), ("name", "\"x\""), ("drop", "true"), ("duplication_key", "\"same\""), ("f", ".name")];
+    let draft = one(&map, r#"{"name":"Own name","type":"Own","occurred":"2026-02-11T09:05:00Z"}"#);
+    assert_eq!((&*draft.name, draft.kind.as_deref(), draft.occurred.as_deref()), ("Own name", Some("Own"), Some("2026-02-11T09:05:00Z")));
+    assert!(draft.key.is_none() && draft.fields.is_empty());
     // What it gave before it failed is not taken for everything.
     assert_eq!(raws(".a[], error(\"x\")", r#"{"a":[{}]}"#), [r#"{"a":[{}]}"#]);
 }
