@@ -43,10 +43,6 @@ fn accepted(body: Bytes, content_type: Option<&str>, context: &Context<'_>) -> R
             let body = fields(body, content_type, max)?;
             if is_blank(&body) || form::begins_like_json(&body) { Ok(body) } else { xml::to_object(&body, max) }
         }
-        // For the same reason: a form has a name and a value.
-        Accept::Any if form::is_form(content_type) && !body.contains(&b'=') && !content::is_events(&body) => {
-            content::to_object(&body, content_type, max)
-        }
         Accept::Any => {
             let body = match fields(body.clone(), content_type, max) {
                 Err(IntakeError::Malformed { .. }) => body,
@@ -59,7 +55,8 @@ fn accepted(body: Bytes, content_type: Option<&str>, context: &Context<'_>) -> R
 
 /// The JSON of a form, however it was encoded; any other body as it is.
 fn fields(body: Bytes, content_type: Option<&str>, max: usize) -> Result<Bytes, IntakeError> {
-    if form::is_form(content_type) {
+    // A form has a name and a value: what has none is only called so, as curl calls everything.
+    if form::is_form(content_type) && body.contains(&b'=') {
         form::to_json(body, max)
     } else if multipart::is_multipart(content_type) {
         multipart::to_json(body, content_type, max)
