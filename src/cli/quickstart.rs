@@ -80,12 +80,18 @@ fn greeting(config: &Config, addresses: &[BoundAddress], is_new: bool) -> String
     let file = file.to_string_lossy();
     let origin = if is_new { "wrote it with fresh credentials" } else { "used as it is" };
     let mut text = format!("\nconfiguration: {file} ({origin})\n");
-    if let Some((instance, url)) = first_entrance(config, addresses) {
-        text.push_str(&format!("\nPost an event to {url} from another terminal:\n  {}\n", curl(config, instance, &url)));
-    }
     // The program may not be in the PATH: it is often started through cargo.
     let program = std::env::current_exe().unwrap_or_else(|_| "hookgate".into());
-    text.push_str(&format!("\nSee what is stored:\n  {} incidents list --config {}\n", quoted(&program.to_string_lossy()), quoted(&file)));
+    let (program, configured) = (quoted(&program.to_string_lossy()), format!("--config {}", quoted(&file)));
+    if let Some((instance, url)) = first_entrance(config, addresses) {
+        let command = if is_for_curl(config, instance) {
+            curl(config, instance, &url)
+        } else {
+            format!("echo {EVENT} | {program} send {configured} --url {} {}", quoted(&url), quoted(&instance.name))
+        };
+        text.push_str(&format!("\nPost an event to {url} from another terminal:\n  {command}\n"));
+    }
+    text.push_str(&format!("\nSee what is stored:\n  {program} incidents list {configured}\n"));
     if let (Some(admin), Some(bound)) = (&config.admin, addresses.iter().find(|bound| bound.what == "admin")) {
         let token = quoted(&format!("Authorization: Bearer {}", admin.token.expose()));
         text.push_str(&format!("  curl -H {token} {}\n", quoted(&format!("{}api/v1/incidents", bound.url))));
@@ -94,6 +100,9 @@ fn greeting(config: &Config, addresses: &[BoundAddress], is_new: bool) -> String
     text
 }
 
+/// As a word of the shell.
+const EVENT: &str = "'{\"name\": \"Hello, Hookgate\"}'";
+
 /// The first instance that has credentials, or the first, with its address.
 fn first_entrance<'a>(config: &'a Config, addresses: &[BoundAddress]) -> Option<(&'a Instance, String)> {
     let has_credentials = |instance: &&Instance| !matches!(Credentials::of(instance), Credentials::Open);
@@ -101,6 +110,12 @@ fn first_entrance<'a>(config: &'a Config, addresses: &[BoundAddress]) -> Option<
     let what = if instance.listen.is_some() { format!("instance {}", instance.name) } else { "entrance".to_owned() };
     let bound = addresses.iter().find(|bound| bound.what == what)?;
     Some((instance, entrance::url_at(config, instance, bound.address)))
+}
+
+/// Whether a plain request is let in: curl does not sign, and speaks the first version of the PROXY protocol only.
+fn is_for_curl(config: &Config, instance: &Instance) -> bool {
+    let signs = !instance.sender.signing.signatures.is_empty();
+    !signs && entrance::proxy_protocol(config, instance).is_none()
 }
 
 fn curl(config: &Config, instance: &Instance, url: &str) -> String {
@@ -119,7 +134,7 @@ fn curl(config: &Config, instance: &Instance, url: &str) -> String {
             format!("-H {} ", quoted(&format!("{name}: {password}")))
         }
     };
-    format!("curl {trusted}{credentials}-H 'Content-Type: application/json' -d '{{\"name\": \"Hello, Hookgate\"}}' {}", quoted(url))
+    format!("curl {trusted}{credentials}-H 'Content-Type: application/json' -d {EVENT} {}", quoted(url))
 }
 
 /// As one word of any POSIX shell.
@@ -158,6 +173,22 @@ mod tests {
         fs::write(&path, "# mine").unwrap();
         assert!(!write_if_absent(&path).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "# mine");
+    }
+
+    #[test]
+    fn what_curl_cannot_do_is_left_to_send() {
+        let basic = "username = \"u\"\npassword = \"p\"\n";
+        let own = |proxy| format!("{basic}listen = \"127.0.0.1:9999\"\nproxy_protocol = {proxy}\n");
+        for (instance, is_curl) in [
+            (basic.to_owned(), true),
+            (own(false), true),
+            (own(true), false),
+            ("sender = \"github\"\nsecrets = [\"0123456789abcdef\"]\n".to_owned(), false),
+        ] {
+            let text = format!("[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[[instance]]\nname = \"a\"\n{instance}");
+            let config = Config::parse(&text, Path::new("/etc/hookgate.toml"), &|_| None).unwrap();
+            assert_eq!(is_for_curl(&config, &config.instances[0]), is_curl, "{text}");
+        }
     }
 
     #[test]
