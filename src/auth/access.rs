@@ -36,19 +36,6 @@ impl Access {
     pub fn is_open(&self) -> bool {
         matches!(self.0, Kind::Open)
     }
-
-    /// Whether the credentials are Basic: then a 401 carries a `WWW-Authenticate` challenge.
-    pub fn is_basic(&self) -> bool {
-        matches!(&self.0, Kind::Guarded(Guard { scheme: Scheme::Basic(_), .. }))
-    }
-
-    /// The header that carries the secret, where it is the instance's own.
-    pub fn secret_header(&self) -> Option<&HeaderName> {
-        match &self.0 {
-            Kind::Guarded(Guard { scheme: Scheme::Header(name), .. }) => Some(name),
-            Kind::Guarded(_) | Kind::Open => None,
-        }
-    }
 }
 
 /// One or two passwords and how they are sent.

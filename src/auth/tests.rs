@@ -45,15 +45,12 @@ async fn an_open_instance_lets_everybody_in() {
     let verifier = Verifier::new();
     let access = verifier.access(AccessSpec::Open);
     assert_eq!(verifier.verify(Some(&access), &HeaderMap::new()).await, FIRST);
-    assert!(!access.is_basic());
 }
 
 #[tokio::test]
 async fn basic_credentials_of_both_passwords() {
     let verifier = Verifier::new();
     let access = verifier.access(basic_spec("alice", vec![plain("one:1"), plain("twö")]));
-    assert!(access.is_basic());
-    assert_eq!(access.secret_header(), None);
     for (headers, want) in [
         (basic("alice", "one:1"), FIRST),
         (basic("alice", "twö"), SECOND),
@@ -78,7 +75,6 @@ async fn basic_credentials_of_both_passwords() {
 async fn a_header_is_compared_as_sent() {
     let verifier = Verifier::new();
     let access = verifier.access(header_spec(X_API_KEY, vec![plain("Kéy 1"), plain("k2")]));
-    assert_eq!(access.secret_header(), Some(&X_API_KEY));
     for (values, want) in [
         (vec!["Kéy 1".as_bytes()], FIRST),
         (vec![b"k2"], SECOND),

@@ -40,11 +40,6 @@ impl Tls {
         Ok(())
     }
 
-    /// Takes over the certificates that another has loaded.
-    pub fn adopt(&self, other: &Self) {
-        self.current.store(other.current.load_full());
-    }
-
     /// Whom the certificate names that the client has shown and that was verified, on one line; none where no client
     /// certificate is asked for.
     pub fn client_subject(session: &ServerConnection) -> Option<String> {
