@@ -28,7 +28,9 @@ pub(super) struct Upkeep {
     incidents_due: Instant,
     /// The present look has found some.
     has_expired: bool,
-    /// Incidents stored since the last step. At least as many go, so that a store under constant load does not grow.
+    /// The present look is not through.
+    has_more: bool,
+    /// Incidents stored since its last step. At least as many go, so that a store under constant load does not grow.
     stored: u64,
     keys_due: Instant,
     /// Where both are due, they take turns.
@@ -50,6 +52,7 @@ impl Upkeep {
             metrics,
             incidents_due: now,
             has_expired: false,
+            has_more: false,
             stored: 0,
             keys_due: now,
             is_turn_of_keys: false,
@@ -180,22 +183,23 @@ impl Upkeep {
     }
 
     fn expire_incidents(&mut self, database: &mut Database, is_busy: bool) -> Result<u64, Failure> {
-        let (mut deleted, mut more) = (0, true);
-        // A step that passes by what stays deletes nothing, and is one all the same.
-        while more {
+        let to_go = if self.has_more { self.stored } else { 0 };
+        let mut deleted = 0;
+        loop {
             let progress = database.expire_incidents()?;
             self.metrics.expired.inc_by(progress.deleted);
             deleted += progress.deleted;
-            more = progress.more;
-            if progress.deleted == 0 || deleted >= self.stored {
+            self.has_more = progress.more;
+            // A step that passes by what stays deletes nothing, and is one all the same.
+            if !progress.more || progress.deleted == 0 || deleted >= to_go {
                 break;
             }
         }
         self.stored = 0;
         self.has_expired |= deleted > 0;
         let every = if self.has_expired { INCIDENTS_AGAIN } else { INCIDENTS_EVERY };
-        self.has_expired &= more;
-        self.incidents_due = next(more, every, is_busy);
+        self.has_expired &= self.has_more;
+        self.incidents_due = next(self.has_more, every, is_busy);
         Ok(deleted)
     }
 
@@ -289,6 +293,34 @@ mod tests {
         let again = upkeep.surveyed;
         assert_ne!(again, looked, "it was an estimate");
         assert!(!upkeep.has_room(&mut database, u64::MAX) && upkeep.surveyed == again, "now it is known");
+    }
+
+    #[test]
+    fn at_least_as_many_go_as_come_and_never_many_at_once() {
+        let mut bench = Bench::new();
+        bench.retention = Some(Duration::from_secs(1));
+        let mut database = bench.open();
+        let mut upkeep = Upkeep::new(Arc::default(), Instant::now());
+        upkeep.keys_due += KEYS_EVERY;
+        let array = |count| crate::store::sqlite::Prepared::new(Arc::new(write(vec![draft("{}"); count])));
+        let come = |database: &mut Database, upkeep: &mut Upkeep, requests: usize, count| {
+            let requests: Vec<_> = (0..requests).map(|_| array(count)).collect();
+            database.store(requests.iter()).unwrap();
+            upkeep.committed(requests.len() * count);
+        };
+        let left = || bench.count("SELECT count(*) FROM incident");
+        come(&mut database, &mut upkeep, 100, 100);
+        bench.set_time(crate::store::testing::NOON + 2000);
+        upkeep.step(&mut database, true).unwrap();
+        let after_first = left();
+        assert!((9_000..10_000).contains(&after_first), "what came before the walk began is no hurry: {after_first}");
+        come(&mut database, &mut upkeep, 30, 100);
+        upkeep.incidents_due = Instant::now();
+        upkeep.step(&mut database, true).unwrap();
+        assert!(left() <= after_first, "{}", left());
+        upkeep.incidents_due = Instant::now();
+        upkeep.step(&mut database, true).unwrap();
+        assert!(left() > after_first - 3_000, "nothing came since: one step is enough");
     }
 
     #[test]
