@@ -307,3 +307,35 @@ fn large_bodies_cost_a_bounded_amount_of_memory() {
     // Twice three times the budget: each thread keeps some of what it has freed. Without a budget it would be some 600 MiB.
     assert!(many <= 6 * 40, "{many} MiB for a budget of 40 MiB");
 }
+
+#[test]
+fn large_bodies_under_a_map_hold_up_nobody_else() {
+    let map = ["name", "type", "fields.a", "fields.b"].map(|key| format!("{key} = \"[..]|length|tostring\"\n")).concat();
+    let other = BASIC.replace("\"in\"", "\"other\"");
+    let running = Running::start(&format!("{BASIC}[instance.map]\n{map}{other}"));
+    let large = format!("{{\"a\":[{}]}}", vec!["{\"b\":1}"; 150_000].join(","));
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(b"{}").unwrap();
+    let packed = packed.finish().unwrap();
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let headers = [ALICE, ("accept", "application/json")];
+        let one = || request(running.address, "POST", PATH, &headers, large.as_bytes());
+        let crowd: Vec<_> = (0..80).map(|_| scope.spawn(one)).collect();
+        eventually("turns are waited for", || running.metric("hookgate_body_in_flight_bytes") > 20.0 * large.len() as f64);
+        for _ in 0..3 {
+            let headers = [ALICE, ("content-encoding", "gzip")];
+            assert_eq!(running.request("POST", "/instance/execute/other", &headers, &packed).status, 200, "it needs no memory for values");
+        }
+        crowd.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let (stored, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert!(!stored.is_empty() && !refused.is_empty(), "{} of {}", stored.len(), answers.len());
+    for answer in &refused {
+        assert_eq!((answer.status, answer.header("content-type")), (503, Some("application/problem+json")), "{}", answer.text());
+        assert!(answer.header("retry-after").is_some());
+    }
+    assert_eq!(running.metric("hookgate_rejections_total{instance=\"in\",reason=\"body_overdue\"}"), refused.len() as f64);
+    let rejections = running.admin("/api/v1/instances/in/rejections").json();
+    assert!(rejections["rejections"][0]["headers"].as_array().is_some_and(|headers| !headers.is_empty()), "{rejections}");
+    eventually("all room is given back", || running.metric("hookgate_body_in_flight_bytes") == 0.0);
+}
