@@ -317,9 +317,9 @@ fn large_bodies_under_a_map_hold_up_nobody_else() {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(b"{}").unwrap();
     let packed = packed.finish().unwrap();
+    let headers = [ALICE, ("accept", "application/json")];
+    let one = || request(running.address, "POST", PATH, &headers, large.as_bytes());
     let answers: Vec<Answer> = std::thread::scope(|scope| {
-        let headers = [ALICE, ("accept", "application/json")];
-        let one = || request(running.address, "POST", PATH, &headers, large.as_bytes());
         let crowd: Vec<_> = (0..80).map(|_| scope.spawn(one)).collect();
         eventually("turns are waited for", || running.metric("hookgate_body_in_flight_bytes") > 20.0 * large.len() as f64);
         for _ in 0..3 {
