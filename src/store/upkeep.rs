@@ -7,8 +7,8 @@ use super::error::{Consequence, Failure, WriteError};
 use super::sqlite::Database;
 use crate::metrics::Metrics;
 
-/// How often to look for incidents past the retention, which is counted in days. Looking finds nothing in microseconds.
-const INCIDENTS_EVERY: Duration = Duration::from_secs(60);
+/// How often to look for incidents past the retention. Looking finds nothing in microseconds, and what gathers meanwhile is a burst.
+const INCIDENTS_EVERY: Duration = Duration::from_secs(5);
 /// And after some were found: what comes in all the time goes all the time, and not in bursts.
 const INCIDENTS_AGAIN: Duration = Duration::from_secs(1);
 /// How often to walk through all duplication keys: a walk through a million takes some 0.5 s, and keys are small.
