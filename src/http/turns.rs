@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use super::error::Refused;
 use crate::mapping::MOST_MEMORY;
 
-/// Of those who have shown who they are, on all workers at the same time. A body takes some milliseconds at most, so this is enough
-/// for gigabytes a second; and with the others it is less than a single worker has threads, so that Argon2id always finds one.
+/// Of those who have shown who they are, on all workers at the same time. Without a map a body takes some milliseconds at most, so few are
+/// enough; and with the others they are fewer than a single worker has threads, so that Argon2id always finds one.
 const PROVEN: usize = 4;
 /// Of the others.
 const UNPROVEN: usize = 3;
