@@ -226,6 +226,13 @@ impl Failure {
     }
 }
 
+/// Of something other than a transaction, so that it leaves none in doubt.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self { error: WriteError::Io(error.to_string().into()), consequence: Consequence::TryAgain }
+    }
+}
+
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         let (code, extended) = error.sqlite_error().map_or((ErrorCode::Unknown, 0), |e| (e.code, e.extended_code));

@@ -16,6 +16,8 @@ const KEYS_EVERY: Duration = Duration::from_secs(3600);
 /// Between two steps while requests come in: with steps of some 2 ms, a sixth of the time. Half of that had a paced load of 70 % of
 /// the capacity fall behind by seconds while much was to go.
 const PAUSE_WHEN_BUSY: Duration = Duration::from_millis(10);
+/// Between two cuts off a long write-ahead log while requests come in.
+const CUT_EVERY_WHEN_BUSY: Duration = Duration::from_millis(10);
 /// How often to look at the size of the files and the room on the disk.
 const SURVEY_EVERY: Duration = Duration::from_secs(1);
 /// With less room than for this the store counts as full.
@@ -36,6 +38,8 @@ pub(super) struct Upkeep {
     keys_due: Instant,
     /// Where both are due, they take turns.
     is_turn_of_keys: bool,
+    /// When to cut off more of a long write-ahead log, if there was more the last time.
+    cut_due: Option<Instant>,
     surveyed: Option<Instant>,
     /// Something was written since then, so that what is known of the room is an estimate, and a cautious one.
     is_estimate: bool,
@@ -57,6 +61,7 @@ impl Upkeep {
             stored: 0,
             keys_due: now,
             is_turn_of_keys: false,
+            cut_due: None,
             surveyed: None,
             is_estimate: false,
             is_full: false,
@@ -69,6 +74,7 @@ impl Upkeep {
     /// When [`Self::step`] has something to do at the latest.
     pub(super) fn due(&self, database: &Database) -> Instant {
         let next = self.incidents_due.min(self.keys_due);
+        let next = self.cut_due.map_or(next, |due| next.min(due));
         let next = self.failing.map_or(next, |until| next.max(until));
         match self.surveyed {
             // Space may come back while nobody sends.
@@ -121,7 +127,7 @@ impl Upkeep {
         if self.failing.is_some_and(|until| now < until) {
             return Ok(());
         }
-        match self.checkpoint_and_expire(database, now, is_busy) {
+        match self.checkpoint_and_expire(database, now, is_busy).and_then(|()| self.shorten_log(database, now, is_busy)) {
             Ok(()) => self.failing = None,
             Err(failure) if failure.consequence == Consequence::Fatal => return Err(failure.error.to_string().into()),
             Err(failure) => {
@@ -210,6 +216,16 @@ impl Upkeep {
         Ok(progress.deleted)
     }
 
+    fn shorten_log(&mut self, database: &mut Database, now: Instant, is_busy: bool) -> Result<(), Failure> {
+        if self.cut_due.is_some_and(|due| due <= now) {
+            // Should it fail, the next survey has it tried again.
+            self.cut_due = None;
+            let pause = if is_busy { CUT_EVERY_WHEN_BUSY } else { Duration::ZERO };
+            self.cut_due = database.shorten_log()?.then(|| now + pause);
+        }
+        Ok(())
+    }
+
     /// Where room is wanted, what has expired since the last look makes some.
     fn expire_soon(&mut self) {
         self.incidents_due = self.incidents_due.min(Instant::now() + SURVEY_EVERY);
@@ -228,7 +244,9 @@ impl Upkeep {
     }
 
     fn has_looked(&mut self, database: &Database) {
-        self.surveyed = Some(Instant::now());
+        let now = Instant::now();
+        self.surveyed = Some(now);
+        self.cut_due.get_or_insert(now);
         self.is_estimate = false;
         self.is_full = !database.takes(LITTLE);
         if self.is_full {
@@ -250,91 +268,4 @@ fn next(more: bool, every: Duration, is_busy: bool) -> Instant {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::testing::{Bench, draft, write};
-
-    fn store(database: &mut Database, upkeep: &mut Upkeep, bytes: usize) {
-        let prepared = crate::store::sqlite::Prepared::new(Arc::new(write(vec![draft(&"x".repeat(bytes))])));
-        database.store([&prepared].into_iter()).unwrap();
-        upkeep.committed(1);
-    }
-
-    #[test]
-    fn the_ballast_is_not_made_again_at_once() {
-        let bench = Bench::new();
-        let mut database = bench.open();
-        let mut upkeep = Upkeep::new(Arc::default(), Instant::now());
-        let ballast = bench.folder().join("x.db.ballast");
-        assert!(upkeep.has_room(&mut database, 1) && ballast.exists(), "the disk that tests run on has some room");
-        for _ in 0..3 {
-            upkeep.disk_is_full(&mut database);
-            assert!(upkeep.has_room(&mut database, 1) && !ballast.exists());
-            store(&mut database, &mut upkeep, 10);
-        }
-        // A second later.
-        upkeep.surveyed = Some(Instant::now() - SURVEY_EVERY);
-        assert!(upkeep.has_room(&mut database, 1) && ballast.exists());
-    }
-
-    #[test]
-    fn the_disk_is_asked_again_only_when_the_estimate_says_no() {
-        let bench = Bench::new();
-        let mut database = bench.open();
-        let mut upkeep = Upkeep::new(Arc::default(), Instant::now());
-        assert!(upkeep.has_room(&mut database, 1));
-        let looked = upkeep.surveyed;
-        for _ in 0..3 {
-            store(&mut database, &mut upkeep, 100_000);
-            assert!(upkeep.has_room(&mut database, 1));
-            upkeep.step(&mut database, false).unwrap();
-        }
-        assert_eq!(upkeep.surveyed, looked);
-        assert!(!upkeep.has_room(&mut database, u64::MAX));
-        let again = upkeep.surveyed;
-        assert_ne!(again, looked, "it was an estimate");
-        assert!(!upkeep.has_room(&mut database, u64::MAX) && upkeep.surveyed == again, "now it is known");
-    }
-
-    #[test]
-    fn at_least_as_many_go_as_come_and_never_many_at_once() {
-        let mut bench = Bench::new();
-        bench.retention = Some(Duration::from_secs(1));
-        let mut database = bench.open();
-        let mut upkeep = Upkeep::new(Arc::default(), Instant::now());
-        upkeep.keys_due += KEYS_EVERY;
-        let array = |count| crate::store::sqlite::Prepared::new(Arc::new(write(vec![draft("{}"); count])));
-        let come = |database: &mut Database, upkeep: &mut Upkeep, requests: usize, count| {
-            let requests: Vec<_> = (0..requests).map(|_| array(count)).collect();
-            database.store(requests.iter()).unwrap();
-            upkeep.committed(requests.len() * count);
-        };
-        let left = || bench.count("SELECT count(*) FROM incident");
-        come(&mut database, &mut upkeep, 100, 100);
-        bench.set_time(crate::store::testing::NOON + 2000);
-        upkeep.step(&mut database, true).unwrap();
-        let after_first = left();
-        assert!((9_000..10_000).contains(&after_first), "what came before the walk began is no hurry: {after_first}");
-        come(&mut database, &mut upkeep, 30, 100);
-        upkeep.incidents_due = Instant::now();
-        upkeep.step(&mut database, true).unwrap();
-        assert!(left() <= after_first, "{}", left());
-        upkeep.incidents_due = Instant::now();
-        upkeep.step(&mut database, true).unwrap();
-        assert!(left() > after_first - 3_000, "nothing came since: one step is enough");
-    }
-
-    #[test]
-    fn refusals_hurry_the_retention_and_do_not_put_it_off() {
-        let bench = Bench::new();
-        let mut database = bench.open();
-        let mut upkeep = Upkeep::new(Arc::default(), Instant::now());
-        upkeep.step(&mut database, false).unwrap();
-        assert!(upkeep.incidents_due > Instant::now() + INCIDENTS_EVERY / 2);
-        assert!(!upkeep.has_room(&mut database, u64::MAX));
-        let due = upkeep.incidents_due;
-        assert!(due <= Instant::now() + SURVEY_EVERY);
-        assert!(!upkeep.has_room(&mut database, u64::MAX));
-        assert_eq!(upkeep.incidents_due, due);
-    }
-}
+mod tests;

@@ -52,6 +52,13 @@ pub(super) struct Files {
     pub(super) copied: u64,
 }
 
+impl Files {
+    /// Bytes of the log's file that somebody may still read, be they copied or not.
+    pub(super) fn log_in_use(&self) -> u64 {
+        length(self.frames, 0, self.page)
+    }
+}
+
 /// See the module.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {

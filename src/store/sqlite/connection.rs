@@ -19,8 +19,6 @@ const FULL: i64 = 2;
 const WRITER_CACHE_KIB: i64 = 4096;
 /// A page of incidents is read once and forgotten.
 const READER_CACHE_KIB: i64 = 1024;
-/// What stays of the write-ahead log's file after a large one, so that the usual case never has to grow it again.
-const WAL_KEEP_BYTES: i64 = 64 << 20;
 /// Statements of one writer or reader, all of which stay prepared.
 const STATEMENTS: usize = 32;
 
@@ -60,7 +58,8 @@ fn make_durable(db: &Connection, path: &Path) -> Result<(), OpenError> {
     db.pragma_update(None, "wal_autocheckpoint", 0).map_err(failed)?;
     // The same goes for the one on closing: after a failed fsync nothing more is written.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
-    db.pragma_update(None, "journal_size_limit", WAL_KEEP_BYTES).map_err(failed)
+    // So is shortening the log's file: see `log`.
+    db.pragma_update(None, "journal_size_limit", -1).map_err(failed)
 }
 
 /// A connection that can only read.

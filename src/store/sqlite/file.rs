@@ -69,7 +69,12 @@ pub(super) fn size(database: &Path) -> u64 {
 /// Bytes of the database and of its write-ahead log. Never opens the files: closing one again would drop SQLite's locks on it.
 pub(super) fn sizes(database: &Path) -> (u64, u64) {
     let size = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
-    (size(database), size(&with_suffix(database, "-wal")))
+    (size(database), size(&log(database)))
+}
+
+/// The write-ahead log of a database. On this one SQLite has no locks.
+pub(super) fn log(database: &Path) -> PathBuf {
+    with_suffix(database, "-wal")
 }
 
 /// Where an absolute path's file is.

@@ -200,6 +200,17 @@ impl Database {
         self.room.survey(files);
     }
 
+    /// Cuts a piece off the write-ahead log's file if that is longer than it is worth. Whether there is more to cut.
+    pub(super) fn shorten_log(&mut self) -> Result<bool, Failure> {
+        // Whoever does not say how much is in use may be copying it.
+        let Some((frames, _)) = self.wal(LOOK)? else { return Ok(false) };
+        let files = self.ask_files()?;
+        let files = Files { frames: frames.max(files.frames).max(self.log.told()), ..files };
+        let Some(bytes) = log::next_cut(&files) else { return Ok(false) };
+        log::cut(&file::log(&self.path), bytes)?;
+        Ok(log::next_cut(&Files { log: bytes, ..files }).is_some())
+    }
+
     /// A database that cannot even be asked has no room of its own.
     fn files(&mut self) -> Files {
         let files = self.ask_files().unwrap_or_default();
