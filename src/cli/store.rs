@@ -1,6 +1,8 @@
 //! The store as the commands read it, beside a running gateway.
 
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use rustix::fs::{Access, access};
@@ -10,8 +12,13 @@ use crate::config::Config;
 use crate::incident::Incident;
 use crate::store::{Filter, Order, Reader};
 
-/// Incidents read at a time. The store ends a page earlier where they are large, so that memory stays flat.
-pub(super) const PAGE: usize = 256;
+/// Incidents read at a time, in some 0.5 ms: whoever has stepped back may be kept waiting for the processor while he has a snapshot
+/// open, and the less often the fewer there are in one. The store ends a page earlier where they are large, so that memory stays flat.
+pub(super) const PAGE: usize = 32;
+/// After so much reading there is a break. A gateway's write-ahead log begins anew only when all of it was copied and nobody reads,
+/// and one page right after the other would leave no such moment.
+const BREAK_AFTER: Duration = Duration::from_millis(50);
+const BREAK: Duration = Duration::from_millis(5);
 
 /// Opens the store of a configuration for reading. Only `[store]` is looked at: the person at the shell may lack the
 /// environment and the files that the gateway has its secrets from.
@@ -29,16 +36,24 @@ pub(super) fn open(config: &Path) -> anyhow::Result<Reader> {
 /// All incidents that pass a filter, read page by page as they are asked for; ends after an error.
 ///
 /// What comes in meanwhile is left out: oldest first, there would be no end on a busy gateway.
+#[expect(clippy::disallowed_methods, reason = "that time passes is all that is wanted")]
 pub(super) fn stream(reader: Reader, mut filter: Filter) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Incident>>> {
     let newest = reader.page(&Filter { limit: 1, ..Filter::default() })?.incidents.first().map(|incident| incident.id.seq());
     let mut goes_on = newest.is_some();
+    let mut reading = Duration::ZERO;
     let pages = std::iter::from_fn(move || {
         let newest = newest.filter(|_| goes_on)?;
         goes_on = false;
+        if reading >= BREAK_AFTER {
+            thread::sleep(BREAK);
+            reading = Duration::ZERO;
+        }
+        let began = Instant::now();
         let page = match reader.page(&filter) {
             Ok(page) => page,
             Err(error) => return Some(vec![Err(error.into())]),
         };
+        reading += began.elapsed();
         goes_on = page.next.is_some_and(|cursor| filter.order == Order::NewestFirst || cursor.seq() < newest);
         filter.cursor = page.next;
         Some(page.incidents.into_iter().filter(|incident| incident.id.seq() <= newest).map(Ok).collect())
@@ -49,7 +64,6 @@ pub(super) fn stream(reader: Reader, mut filter: Filter) -> anyhow::Result<impl 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use bytes::Bytes;
 

@@ -3,19 +3,15 @@
 use std::io;
 use std::path::Path;
 
-use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags, ffi};
+use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File};
 
+use super::copier::Copier;
 use super::{connection, file, schema, verify};
 use crate::store::error::ReadError;
 
 /// Pages in the copier's memory, in KiB; they go straight on to the disk.
 const CACHE_KIB: i64 = 1024;
-/// Pages copied before they are forced to the disk, 4 MiB: had a whole copy to be written at its end, the gateway's commits would
-/// wait behind it.
-const STEP: i32 = 1024;
-
 /// Copies the database of `from` into the new file `to`, checks the copy and makes it durable.
 ///
 /// The name `to` is reserved first, so that nothing is overwritten, and gets its content only when that is complete.
@@ -51,63 +47,21 @@ fn fill(from: &Connection, partial: &Path, to: &Path) -> Result<(), ReadError> {
     let file = File::open(partial).map_err(|source| ReadError::Io { path: to.into(), source })?;
     let mut copy = Connection::open_with_flags(partial, flags)?;
     connection::harden(&copy, CACHE_KIB)?;
-    copy_pages(from, &mut copy, || file.sync_data().map_err(|source| ReadError::Io { path: to.into(), source }))?;
-    // One file that can be carried away as it is. A gateway that opens it switches back.
-    copy.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0))?;
+    // Nothing has to survive here before all of it does. This makes one file that can be carried away as it is; a gateway that
+    // opens it switches back.
+    copy.pragma_update_and_check(None, "journal_mode", "MEMORY", |row| row.get::<_, String>(0))?;
+    copy.pragma_update(None, "synchronous", "OFF")?;
+    schema::migrate(&mut copy, 0)?;
+    let flush = || file.sync_data().map_err(|source| ReadError::Io { path: to.into(), source });
+    Copier::begin(from, &copy, flush)?.run().map_err(|error| match error {
+        ReadError::Sqlite(error) if verify::is_damage(&error) => ReadError::BackupDamaged { path: to.into(), found: error.to_string() },
+        error => error,
+    })?;
     check(&copy, to)
-}
-
-/// Copies all pages as of one moment: without a transaction around it, every commit of the gateway would have the copy begin again.
-fn copy_pages(from: &Connection, copy: &mut Connection, after_step: impl Fn() -> Result<(), ReadError>) -> Result<(), ReadError> {
-    let snapshot = from.unchecked_transaction()?;
-    // It begins with the first thing that is read.
-    snapshot.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
-    let backup = Backup::new(&snapshot, copy)?;
-    loop {
-        match backup.step(STEP)? {
-            StepResult::Done => return Ok(()),
-            StepResult::More => after_step()?,
-            _ => return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None).into()),
-        }
-    }
 }
 
 fn check(copy: &Connection, to: &Path) -> Result<(), ReadError> {
     let damaged = |found: String| ReadError::BackupDamaged { path: to.into(), found };
     schema::check_readable(copy)?.map_err(|reason| damaged(reason.to_string()))?;
     verify::quick_check(copy)?.map_or(Ok(()), |found| Err(damaged(found)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::sqlite::Prepared;
-    use crate::store::testing::{Bench, draft, write};
-
-    #[test]
-    fn a_copy_in_steps_is_of_one_moment_and_does_not_begin_again() {
-        let bench = Bench::new();
-        let mut database = bench.open();
-        let mut store_one = |raw: &str| {
-            let prepared = Prepared::new(std::sync::Arc::new(write(vec![draft(raw)])));
-            database.store([&prepared].into_iter()).unwrap();
-            database.checkpoint().unwrap();
-        };
-        (0..4).for_each(|_| store_one(&"x".repeat(4 << 20)));
-        let from = connection::open_reader(&bench.path()).unwrap();
-        let mut copy = Connection::open_in_memory().unwrap();
-        let (steps, store_one) = (std::cell::Cell::new(0), std::cell::RefCell::new(store_one));
-        copy_pages(&from, &mut copy, || {
-            steps.set(steps.get() + 1);
-            assert!(steps.get() < 20, "begins again and again");
-            store_one.borrow_mut()("{}");
-            Ok(())
-        })
-        .unwrap();
-        assert!(steps.get() >= 4, "{steps:?}");
-        let count = |db: &Connection| db.query_row("SELECT count(*) FROM incident", (), |row| row.get::<_, i64>(0)).unwrap();
-        assert_eq!(count(&copy), 4, "what was there when it began");
-        assert_eq!(count(&from), 4 + steps.get(), "the snapshot is given back");
-        assert_eq!(verify::quick_check(&copy).unwrap(), None);
-    }
 }

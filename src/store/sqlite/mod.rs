@@ -4,6 +4,7 @@ mod backup;
 mod budget;
 mod checksum;
 mod connection;
+mod copier;
 mod fields;
 mod file;
 mod filter;

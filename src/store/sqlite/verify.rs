@@ -136,7 +136,7 @@ pub(super) fn quick_check(db: &Connection) -> rusqlite::Result<Option<String>> {
     }
 }
 
-fn is_damage(error: &rusqlite::Error) -> bool {
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
