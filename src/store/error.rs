@@ -178,12 +178,14 @@ pub enum ReadError {
         /// The wanted file.
         path: PathBuf,
     },
-    /// The copy does not pass SQLite's own check, so it was deleted again.
-    #[error("the copy {path} is damaged ({found}), so it was deleted: the store itself is probably damaged too")]
+    /// The store contradicts itself, or the copy does not pass SQLite's own check; it was deleted again.
+    #[error(
+        "no backup at {path}: the store, or the disk that the copy was on, is damaged ({found}); `hookgate verify` tells what can still be read"
+    )]
     BackupDamaged {
         /// The wanted file.
         path: PathBuf,
-        /// What SQLite found.
+        /// What was found.
         found: String,
     },
     /// The operating system's reason.

@@ -18,6 +18,8 @@ const KEYS_EVERY: Duration = Duration::from_secs(3600);
 const PAUSE_WHEN_BUSY: Duration = Duration::from_millis(10);
 /// Between two cuts off a long write-ahead log while requests come in.
 const CUT_EVERY_WHEN_BUSY: Duration = Duration::from_millis(10);
+/// After a cut that failed.
+const CUT_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// How often to look at the size of the files and the room on the disk.
 const SURVEY_EVERY: Duration = Duration::from_secs(1);
 /// With less room than for this the store counts as full.
@@ -127,7 +129,8 @@ impl Upkeep {
         if self.failing.is_some_and(|until| now < until) {
             return Ok(());
         }
-        match self.checkpoint_and_expire(database, now, is_busy).and_then(|()| self.shorten_log(database, now, is_busy)) {
+        self.shorten_log(database, is_busy);
+        match self.checkpoint_and_expire(database, now, is_busy) {
             Ok(()) => self.failing = None,
             Err(failure) if failure.consequence == Consequence::Fatal => return Err(failure.error.to_string().into()),
             Err(failure) => {
@@ -216,14 +219,19 @@ impl Upkeep {
         Ok(progress.deleted)
     }
 
-    fn shorten_log(&mut self, database: &mut Database, now: Instant, is_busy: bool) -> Result<(), Failure> {
+    /// What cannot be cut does no harm, so nothing else waits for it.
+    fn shorten_log(&mut self, database: &mut Database, is_busy: bool) {
+        let now = Instant::now();
         if self.cut_due.is_some_and(|due| due <= now) {
-            // Should it fail, the next survey has it tried again.
-            self.cut_due = None;
             let pause = if is_busy { CUT_EVERY_WHEN_BUSY } else { Duration::ZERO };
-            self.cut_due = database.shorten_log()?.then(|| now + pause);
+            self.cut_due = match database.shorten_log() {
+                Ok(has_more) => has_more.then(|| now + pause),
+                Err(failure) => {
+                    tracing::warn!(error = %failure.error, "the write-ahead log's file cannot be shortened; it is tried again in a minute");
+                    Some(now + CUT_AGAIN_AFTER)
+                }
+            };
         }
-        Ok(())
     }
 
     /// Where room is wanted, what has expired since the last look makes some.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, str};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
 use rustix::time::Timespec;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -184,7 +185,12 @@ impl Client {
             }
             let patience = if is_over { PATIENCE } else { next.saturating_sub(self.begin.elapsed()) };
             events.clear();
-            epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&Timespec::try_from(patience)?))?;
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&Timespec::try_from(patience)?)) {
+                Ok(_) => {}
+                // Stopped and continued.
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
             if is_over && events.is_empty() {
                 return Err(format!("{waiting} requests without an answer after {PATIENCE:?}").into());
             }

@@ -3,15 +3,16 @@
 use std::io;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{self, File};
 
-use super::copier::Copier;
+use super::copier::{Copier, CopyError};
 use super::{connection, file, schema, verify};
 use crate::store::error::ReadError;
 
-/// Pages in the copier's memory, in KiB; they go straight on to the disk.
-const CACHE_KIB: i64 = 1024;
+/// Pages of the copy that are kept in memory, in KiB: an index whose entries come in any order goes to the same ones again and again.
+const CACHE_KIB: i64 = 16 << 10;
+
 /// Copies the database of `from` into the new file `to`, checks the copy and makes it durable.
 ///
 /// The name `to` is reserved first, so that nothing is overwritten, and gets its content only when that is complete.
@@ -53,11 +54,18 @@ fn fill(from: &Connection, partial: &Path, to: &Path) -> Result<(), ReadError> {
     copy.pragma_update(None, "synchronous", "OFF")?;
     schema::migrate(&mut copy, 0)?;
     let flush = || file.sync_data().map_err(|source| ReadError::Io { path: to.into(), source });
-    Copier::begin(from, &copy, flush)?.run().map_err(|error| match error {
-        ReadError::Sqlite(error) if verify::is_damage(&error) => ReadError::BackupDamaged { path: to.into(), found: error.to_string() },
-        error => error,
+    let damaged = |found: String| ReadError::BackupDamaged { path: to.into(), found };
+    Copier::begin(from, &copy, flush).and_then(Copier::run).map_err(|error| match error {
+        CopyError::Read(ReadError::Sqlite(error)) if is_damage(&error) => damaged(error.to_string()),
+        CopyError::Read(error) => error,
+        CopyError::Hidden(_) => damaged(error.to_string()),
     })?;
     check(&copy, to)
+}
+
+/// Whether SQLite says of the store that it contradicts itself, or holds what its tables do not take.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    verify::is_damage(error) || error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }
 
 fn check(copy: &Connection, to: &Path) -> Result<(), ReadError> {

@@ -58,7 +58,7 @@ fn make_durable(db: &Connection, path: &Path) -> Result<(), OpenError> {
     db.pragma_update(None, "wal_autocheckpoint", 0).map_err(failed)?;
     // The same goes for the one on closing: after a failed fsync nothing more is written.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
-    // So is shortening the log's file: see `log`.
+    // Shortening the log's file is ours, too: see `log`.
     db.pragma_update(None, "journal_size_limit", -1).map_err(failed)
 }
 

@@ -21,7 +21,7 @@ pub(super) fn next_cut(files: &Files) -> Option<u64> {
     (files.log > end).then(|| end.max(files.log - CUT_BYTES))
 }
 
-/// Shortens the file of the log, which nobody writes to meanwhile.
+/// Shortens the file of the log. To be called while nobody else can write to it.
 pub(super) fn cut(log: &Path, bytes: u64) -> io::Result<()> {
     OpenOptions::new().write(true).open(log)?.set_len(bytes)
 }

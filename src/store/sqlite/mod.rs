@@ -203,13 +203,33 @@ impl Database {
 
     /// Cuts a piece off the write-ahead log's file if that is longer than it is worth. Whether there is more to cut.
     pub(super) fn shorten_log(&mut self) -> Result<bool, Failure> {
-        // Whoever does not say how much is in use may be copying it.
-        let Some((frames, _)) = self.wal(LOOK)? else { return Ok(false) };
-        let files = self.ask_files()?;
-        let files = Files { frames: frames.max(files.frames).max(self.log.told()), ..files };
+        // A log that no commit of ours was written to yet may be begun anew in memory and not on the disk.
+        let told = self.log.told();
+        let Some((frames, _)) = self.wal(LOOK)?.filter(|_| told > 0) else { return Ok(false) };
+        let version = self.data_version()?;
+        // Nobody writes while this is open, a shell of the operator's included. What one wrote just before shows in the version.
+        let tx = WriteTransaction::begin(&self.db)?;
+        let (_, log) = file::sizes(&self.path);
+        let files = Files { page: self.page_size()?, frames: frames.max(told), log, ..Files::default() };
         let Some(bytes) = log::next_cut(&files) else { return Ok(false) };
-        log::cut(&file::log(&self.path), bytes)?;
+        if self.data_version()? == version {
+            log::cut(&file::log(&self.path), bytes)?;
+        }
+        drop(tx);
         Ok(log::next_cut(&Files { log: bytes, ..files }).is_some())
+    }
+
+    /// Another one after a commit of somebody else's.
+    fn data_version(&self) -> rusqlite::Result<i64> {
+        self.number("PRAGMA data_version")
+    }
+
+    fn page_size(&self) -> rusqlite::Result<u64> {
+        self.number("PRAGMA page_size").map(i64::unsigned_abs)
+    }
+
+    fn number(&self, pragma: &str) -> rusqlite::Result<i64> {
+        self.db.prepare_cached(pragma)?.query_row((), |row| row.get(0))
     }
 
     /// A database that cannot even be asked has no room of its own.
@@ -220,11 +240,11 @@ impl Database {
     }
 
     fn ask_files(&self) -> rusqlite::Result<Files> {
-        let number = |pragma| self.db.prepare_cached(pragma)?.query_row((), |row| row.get(0)).map(i64::unsigned_abs);
         let (frames, copied) = self.wal(LOOK)?.unwrap_or_default();
         let (database, log) = file::sizes(&self.path);
+        let number = |pragma| self.number(pragma).map(i64::unsigned_abs);
         let (pages, free_pages) = (number("PRAGMA page_count")?, number("PRAGMA freelist_count")?);
-        Ok(Files { page: number("PRAGMA page_size")?, pages, free_pages, database, log, frames, copied })
+        Ok(Files { page: self.page_size()?, pages, free_pages, database, log, frames, copied })
     }
 
     /// Whether there is room for so many bytes, as far as is known from the last [`Self::survey`] and what was written since. If

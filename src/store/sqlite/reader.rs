@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A read-only view of a store. Calls block on the disk: on an async runtime they belong into `spawn_blocking`.
 ///
 /// Every call sees what was committed when it began. None keeps a snapshot for longer than it runs, as that would keep the
-/// write-ahead log growing; a [`Self::backup`] is the one that may run for long.
+/// write-ahead log growing; [`Self::verify`] is the one that may keep it for long.
 #[derive(Clone, Debug)]
 pub struct Reader {
     path: PathBuf,

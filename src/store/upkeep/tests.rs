@@ -71,6 +71,18 @@ fn at_least_as_many_go_as_come_and_never_many_at_once() {
     assert!(left() > after_first - 3_000, "nothing came since: one step is enough");
 }
 
+/// How many incidents a store has that was killed now.
+fn after_a_crash(bench: &Bench) -> i64 {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["x.db", "x.db-wal"] {
+        std::fs::copy(bench.folder().join(name), folder.path().join(name)).unwrap();
+    }
+    let database = rusqlite::Connection::open(folder.path().join("x.db")).unwrap();
+    let answer: String = database.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
+    assert_eq!(answer, "ok");
+    database.query_row("SELECT count(*) FROM incident", (), |row| row.get(0)).unwrap()
+}
+
 #[test]
 fn a_long_log_is_cut_piece_by_piece_once_it_is_not_in_use() {
     let bench = Bench::new();
@@ -103,6 +115,7 @@ fn a_long_log_is_cut_piece_by_piece_once_it_is_not_in_use() {
         upkeep.step(&mut database, false).unwrap();
         assert!(last - log() <= 1 << 20);
         last = log();
+        assert_eq!(after_a_crash(&bench), count(&bench.shell()));
         store(&mut database, &mut upkeep, 10);
     }
     assert_eq!(last, 64 << 20, "what is worth keeping");
