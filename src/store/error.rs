@@ -178,7 +178,7 @@ pub enum ReadError {
         /// The wanted file.
         path: PathBuf,
     },
-    /// The store contradicts itself, or the copy does not pass SQLite's own check; it was deleted again.
+    /// The store contradicts itself, or the copy does not pass SQLite's own check. The copy was deleted again.
     #[error(
         "no backup at {path}: the store, or the disk that the copy was on, is damaged ({found}); `hookgate verify` tells what can still be read"
     )]

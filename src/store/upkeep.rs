@@ -16,8 +16,8 @@ const KEYS_EVERY: Duration = Duration::from_secs(3600);
 /// Between two steps while requests come in: with steps of some 2 ms, a sixth of the time. Half of that had a paced load of 70 % of
 /// the capacity fall behind by seconds while much was to go.
 const PAUSE_WHEN_BUSY: Duration = Duration::from_millis(10);
-/// Between two cuts off a long write-ahead log while requests come in.
-const CUT_EVERY_WHEN_BUSY: Duration = Duration::from_millis(10);
+/// Between two cuts off a long write-ahead log.
+const CUT_EVERY: Duration = Duration::from_millis(10);
 /// After a cut that failed.
 const CUT_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// How often to look at the size of the files and the room on the disk.
@@ -129,7 +129,7 @@ impl Upkeep {
         if self.failing.is_some_and(|until| now < until) {
             return Ok(());
         }
-        self.shorten_log(database, is_busy);
+        self.shorten_log(database);
         match self.checkpoint_and_expire(database, now, is_busy) {
             Ok(()) => self.failing = None,
             Err(failure) if failure.consequence == Consequence::Fatal => return Err(failure.error.to_string().into()),
@@ -220,12 +220,11 @@ impl Upkeep {
     }
 
     /// What cannot be cut does no harm, so nothing else waits for it.
-    fn shorten_log(&mut self, database: &mut Database, is_busy: bool) {
+    fn shorten_log(&mut self, database: &mut Database) {
         let now = Instant::now();
         if self.cut_due.is_some_and(|due| due <= now) {
-            let pause = if is_busy { CUT_EVERY_WHEN_BUSY } else { Duration::ZERO };
             self.cut_due = match database.shorten_log() {
-                Ok(has_more) => has_more.then(|| now + pause),
+                Ok(has_more) => has_more.then(|| now + CUT_EVERY),
                 Err(failure) => {
                     tracing::warn!(error = %failure.error, "the write-ahead log's file cannot be shortened; it is tried again in a minute");
                     Some(now + CUT_AGAIN_AFTER)

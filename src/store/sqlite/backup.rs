@@ -58,7 +58,7 @@ fn fill(from: &Connection, partial: &Path, to: &Path) -> Result<(), ReadError> {
     Copier::begin(from, &copy, flush).and_then(Copier::run).map_err(|error| match error {
         CopyError::Read(ReadError::Sqlite(error)) if is_damage(&error) => damaged(error.to_string()),
         CopyError::Read(error) => error,
-        CopyError::Hidden(_) => damaged(error.to_string()),
+        CopyError::Contradiction(_) | CopyError::Disorder(_) => damaged(error.to_string()),
     })?;
     check(&copy, to)
 }

@@ -12,7 +12,7 @@ use crate::store::error::{OpenError, ReadError};
 /// Older ones have the WAL-reset bug, which can lose committed rows.
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// The writer is alone, and readers only wait for a recovery after a crash: longer than any of these takes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// `synchronous=FULL`, as it is read back.
 const FULL: i64 = 2;
 /// Pages the writer keeps in memory, in KiB: the tops of the indexes of some million rows. A large body goes through it to the disk.

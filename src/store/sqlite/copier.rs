@@ -1,7 +1,7 @@
 //! The rows of a store, copied while the gateway goes on.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Params, ToSql, Transaction, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Params, ToSql, Transaction, params_from_iter};
 
 use crate::incident::Seq;
 use crate::store::error::ReadError;
@@ -20,6 +20,7 @@ const START: Seq = Seq(-1);
 
 const INCIDENT: &str = "seq, tail, checksum, instance, created, request, type, occurred, name, headers, raw";
 const FIELD: &str = "seq, name, value";
+const REPEAT: &str = "seq, count, last_seen";
 const DUPLICATE: &str = "instance, key, seq, tail, created, expires";
 
 /// Copies row by row what was there when it began, in many short snapshots.
@@ -28,7 +29,8 @@ const DUPLICATE: &str = "instance, key, seq, tail, created, expires";
 /// write-ahead log is used again, which a busy gateway then grows by 100 MB a second. Incidents come in only at the end and are
 /// never changed, so the newest one at the beginning says where to stop. What expires meanwhile may be missing in the copy.
 ///
-/// A row is copied as it is, damaged or not: its checksum goes along. Incidents that a damaged structure hides are missed.
+/// A row is copied as it is, damaged or not: its checksum goes along. Numbers and keys that rot are another matter, as SQLite ends
+/// a walk early there and says nothing: rows must rise, and in the end the copy must have every incident that an index has.
 pub(super) struct Copier<'c, F> {
     from: &'c Connection,
     copy: &'c Connection,
@@ -40,12 +42,13 @@ pub(super) struct Copier<'c, F> {
     bytes: usize,
 }
 
-/// What the structure of the store contradicts.
+/// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CopyError {
-    /// An index has it, the table has not.
-    #[error("an index has an incident (seq {}) that the table does not have", .0.0)]
-    Hidden(Seq),
+    #[error("the table of incidents and its index do not have the same ones (seq {})", .0.0)]
+    Contradiction(Seq),
+    #[error("the rows of table {0} are not in order")]
+    Disorder(&'static str),
     #[error(transparent)]
     Read(#[from] ReadError),
 }
@@ -60,13 +63,12 @@ impl<'c, F: Fn() -> Result<(), ReadError>> Copier<'c, F> {
     /// Fixes the moment, and copies what is small and changes with every event.
     pub(super) fn begin(from: &'c Connection, copy: &'c Connection, flush: F) -> Result<Self, CopyError> {
         let snapshot = from.unchecked_transaction()?;
-        // Of a table whose last page is damaged, the index may know better.
-        let newest = snapshot.query_row(
-            "SELECT max((SELECT coalesce(max(seq), -1) FROM incident),
-                        (SELECT coalesce(max((SELECT max(seq) FROM incident INDEXED BY incident_by_instance WHERE instance = n.id)), -1) FROM instance n))",
-            (),
-            |row| row.get(0).map(Seq),
-        )?;
+        let newest = snapshot.query_row("SELECT coalesce(max(seq), -1) FROM incident", (), |row| row.get(0).map(Seq))?;
+        let newest_indexed = newest_indexed(&snapshot)?;
+        // Either of them, rotten, would end the copy too early or never.
+        if newest != newest_indexed {
+            return Err(CopyError::Contradiction(newest.min(newest_indexed)));
+        }
         let mut copier = Self { from, copy, transaction: None, flush, newest, bytes: 0 };
         for (table, columns) in [("instance", "id, name"), ("meta", "name, value"), ("sample", "instance, seq")] {
             let rows = rows_of(&snapshot, &format!("SELECT {columns} FROM {table}"), (), usize::MAX)?;
@@ -88,31 +90,39 @@ impl<'c, F: Fn() -> Result<(), ReadError>> Copier<'c, F> {
 
     /// With their fields, of the same snapshot.
     fn incidents(&mut self) -> Result<(), CopyError> {
-        let select = format!("SELECT {INCIDENT} FROM incident WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT {STEP_ROWS}");
+        let select = format!("SELECT {INCIDENT} FROM incident WHERE seq > ?1 ORDER BY seq LIMIT {STEP_ROWS}");
         let select_fields = format!("SELECT {FIELD} FROM field WHERE seq > ?1 AND seq <= ?2 ORDER BY seq, name");
-        let mut after = START;
+        let mut after = START.0;
         loop {
             let snapshot = self.from.unchecked_transaction()?;
-            let rows = rows_of(&snapshot, &select, (after.0, self.newest.0), STEP_BYTES)?;
-            let Some(last) = seq_of_last(&rows) else { return Ok(()) };
-            let fields = rows_of(&snapshot, &select_fields, (after.0, last.0), usize::MAX)?;
+            let Step { mut rows, goes_on } = step(&snapshot, "incident", 1, &select, [after])?;
+            rows.retain(|row| !self.is_later(&row[0]));
+            let Some(&Cell::Integer(last)) = rows.last().map(|row| &row[0]) else { return Ok(()) };
+            let fields = rows_of(&snapshot, &select_fields, (after, last), usize::MAX)?;
             drop(snapshot);
             self.insert("incident", INCIDENT, rows)?;
             self.insert("field", FIELD, fields)?;
+            if !goes_on {
+                return Ok(());
+            }
             after = last;
         }
     }
 
     /// They change meanwhile, so they may tell of later duplicates, too.
     fn repeats(&mut self) -> Result<(), CopyError> {
-        let columns = "seq, count, last_seen";
-        let select = format!("SELECT {columns} FROM repeat WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT {STEP_ROWS}");
-        let mut after = START;
+        let select = format!("SELECT {REPEAT} FROM repeat WHERE seq > ?1 ORDER BY seq LIMIT {STEP_ROWS}");
+        let mut after = Cell::Integer(START.0);
         loop {
-            let rows = rows_of(self.from, &select, (after.0, self.newest.0), STEP_BYTES)?;
-            let Some(last) = seq_of_last(&rows) else { return Ok(()) };
-            self.insert("repeat", columns, rows)?;
-            after = last;
+            let Step { mut rows, goes_on } = step(self.from, "repeat", 1, &select, [&after])?;
+            if let Some(last) = rows.last() {
+                after = last[0].clone();
+            }
+            rows.retain(|row| !self.is_later(&row[0]));
+            self.insert("repeat", REPEAT, rows)?;
+            if !goes_on {
+                return Ok(());
+            }
         }
     }
 
@@ -120,43 +130,48 @@ impl<'c, F: Fn() -> Result<(), ReadError>> Copier<'c, F> {
         let select = format!("SELECT {DUPLICATE} FROM duplicate WHERE (instance, key) > (?1, ?2) ORDER BY instance, key LIMIT {STEP_ROWS}");
         let mut after = (Cell::Integer(i64::MIN), Cell::Blob(Vec::new()));
         loop {
-            let mut rows = rows_of(self.from, &select, (&after.0, &after.1), STEP_BYTES)?;
-            match rows.last().map(Vec::as_slice) {
-                Some([instance, key, ..]) => after = (instance.clone(), key.clone()),
-                _ => return Ok(()),
+            let Step { mut rows, goes_on } = step(self.from, "duplicate", 2, &select, (&after.0, &after.1))?;
+            if let Some(last) = rows.last() {
+                after = (last[0].clone(), last[1].clone());
             }
-            // Of an event that came later. Left to SQLite, many of these in a row would make one long snapshot.
-            rows.retain(|row| !matches!(row[2], Cell::Integer(seq) if seq > self.newest.0));
+            rows.retain(|row| !self.is_later(&row[2]));
             self.insert("duplicate", DUPLICATE, rows)?;
+            if !goes_on {
+                return Ok(());
+            }
         }
     }
 
-    /// Whether the copy has every incident that an index of the store has, so that none was passed by.
+    /// Whether that is the number of an incident that came after the beginning. Left to SQLite, many of these in a row would make
+    /// one long snapshot.
+    fn is_later(&self, seq: &Cell) -> bool {
+        matches!(seq, Cell::Integer(seq) if *seq > self.newest.0)
+    }
+
+    /// Whether the copy has every incident that the index has. One that is still there now was there all the time.
     fn compare(&self) -> Result<(), CopyError> {
         let select = format!(
             "SELECT seq FROM incident INDEXED BY incident_by_instance WHERE instance = ?1 AND seq > ?2 AND seq <= ?3
              ORDER BY seq LIMIT {STEP_ENTRIES}"
         );
         let mut entries = self.from.prepare_cached(&select)?;
-        let mut is_there =
-            self.from.prepare_cached("SELECT 1 FROM incident INDEXED BY incident_by_instance WHERE instance = ?1 AND seq = ?2")?;
         // Without it every question would lock the file anew, which takes ten times as long as the answer.
         let copy = self.copy.unchecked_transaction()?;
         let mut is_copied = copy.prepare_cached("SELECT 1 FROM incident WHERE seq = ?1")?;
-        for row in rows_of(&copy, "SELECT id FROM instance", (), usize::MAX)? {
-            let (instance, mut after) = (&row[0], START.0);
+        let mut instance = next_instance(self.from, i64::MIN)?;
+        while let Some(id) = instance {
+            let mut after = START.0;
             loop {
-                let params = params![instance, after, self.newest.0];
-                let found = entries.query_map(params, |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
+                let found = entries.query_map([id, after, self.newest.0], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
                 let Some(last) = found.last() else { break };
                 after = *last;
                 for seq in found {
-                    // What is not there any more has expired.
-                    if !is_copied.exists([seq])? && is_there.exists(params![instance, seq])? {
-                        return Err(CopyError::Hidden(Seq(seq)));
+                    if !is_copied.exists([seq])? {
+                        return Err(CopyError::Contradiction(Seq(seq)));
                     }
                 }
             }
+            instance = next_instance(self.from, id)?;
         }
         Ok(())
     }
@@ -186,8 +201,8 @@ impl<'c, F: Fn() -> Result<(), ReadError>> Copier<'c, F> {
 
 type Row = Vec<Cell>;
 
-/// A value as it is in the store, be it valid or not.
-#[derive(Clone, Debug, PartialEq)]
+/// A value as it is in the store, be it valid or not; in the order that SQLite has.
+#[derive(Clone, Debug, PartialEq, PartialOrd)]
 enum Cell {
     Null,
     Integer(i64),
@@ -220,7 +235,29 @@ impl ToSql for Cell {
     }
 }
 
-/// Reads rows, no more of them than have about so many bytes.
+/// Some rows of a walk.
+struct Step {
+    rows: Vec<Row>,
+    /// There are more.
+    goes_on: bool,
+}
+
+/// Reads the next rows of a table, which its first `keys` columns put in order. Each one's successor was looked at, too: a rotten key
+/// is not what the next step begins with.
+fn step(db: &Connection, table: &'static str, keys: usize, select: &str, params: impl Params) -> Result<Step, CopyError> {
+    let mut rows = rows_of(db, select, params, STEP_BYTES)?;
+    if !rows.is_sorted_by(|a, b| a[..keys] < b[..keys]) {
+        return Err(CopyError::Disorder(table));
+    }
+    // A lone one was the last.
+    let goes_on = rows.len() == STEP_ROWS || rows.len() > 1 && rows.iter().map(bytes_of).sum::<usize>() >= STEP_BYTES;
+    if goes_on {
+        rows.pop();
+    }
+    Ok(Step { rows, goes_on })
+}
+
+/// Reads rows: no more than have about so many bytes, and two in any case.
 fn rows_of(db: &Connection, select: &str, params: impl Params, most: usize) -> rusqlite::Result<Vec<Row>> {
     let mut statement = db.prepare_cached(select)?;
     let width = statement.column_count();
@@ -230,11 +267,29 @@ fn rows_of(db: &Connection, select: &str, params: impl Params, most: usize) -> r
         let row = (0..width).map(|column| row.get_ref(column).map(Cell::from)).collect::<rusqlite::Result<Row>>()?;
         bytes += bytes_of(&row);
         rows.push(row);
-        if bytes >= most {
+        if bytes >= most && rows.len() > 1 {
             break;
         }
     }
     Ok(rows)
+}
+
+/// The newest incident that the index by instance has.
+fn newest_indexed(db: &Connection) -> rusqlite::Result<Seq> {
+    let mut newest = START;
+    let mut last = db.prepare_cached("SELECT max(seq) FROM incident INDEXED BY incident_by_instance WHERE instance = ?1")?;
+    let mut instance = next_instance(db, i64::MIN)?;
+    while let Some(id) = instance {
+        newest = newest.max(last.query_row([id], |row| row.get(0).map(Seq))?);
+        instance = next_instance(db, id)?;
+    }
+    Ok(newest)
+}
+
+/// The next instance that has incidents, as the index knows.
+fn next_instance(db: &Connection, after: i64) -> rusqlite::Result<Option<i64>> {
+    let select = "SELECT instance FROM incident INDEXED BY incident_by_instance WHERE instance > ?1 ORDER BY instance LIMIT 1";
+    db.prepare_cached(select)?.query_row([after], |row| row.get(0)).optional()
 }
 
 fn bytes_of(row: &Row) -> usize {
@@ -243,14 +298,6 @@ fn bytes_of(row: &Row) -> usize {
         Cell::Null | Cell::Integer(_) | Cell::Real(_) => size_of::<i64>(),
     };
     row.iter().map(bytes).sum()
-}
-
-/// The first column of the last row.
-fn seq_of_last(rows: &[Row]) -> Option<Seq> {
-    match rows.last()?[..] {
-        [Cell::Integer(seq), ..] => Some(Seq(seq)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -54,13 +54,8 @@ impl Log {
     /// The log's frames, and how many of them are copied. None if it has to be asked: once all was copied, the next commit may
     /// have begun the log anew.
     pub(super) fn known(&self) -> Option<(u64, u64)> {
-        let frames = self.told();
+        let frames = self.told.load(Ordering::Relaxed);
         (self.copied < self.frames && self.frames <= frames).then_some((frames, self.copied))
-    }
-
-    /// Frames after the last commit; 0 before the first.
-    pub(super) fn told(&self) -> u64 {
-        self.told.load(Ordering::Relaxed)
     }
 
     /// Takes note of an answer.

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use self::budget::Files;
 pub use self::filter::{Cursor, Filter, InvalidCursor, Order, Page};
@@ -201,21 +201,27 @@ impl Database {
         self.room.survey(files);
     }
 
-    /// Cuts a piece off the write-ahead log's file if that is longer than it is worth. Whether there is more to cut.
+    /// Cuts a piece off the write-ahead log's file if that is longer than it is worth. Whether there is more to cut, now or later.
     pub(super) fn shorten_log(&mut self) -> Result<bool, Failure> {
-        // A log that no commit of ours was written to yet may be begun anew in memory and not on the disk.
-        let told = self.log.told();
-        let Some((frames, _)) = self.wal(LOOK)?.filter(|_| told > 0) else { return Ok(false) };
         let version = self.data_version()?;
-        // Nobody writes while this is open, a shell of the operator's included. What one wrote just before shows in the version.
-        let tx = WriteTransaction::begin(&self.db)?;
+        let (frames, _) = self.wal(LOOK)?.unwrap_or_default();
         let (_, log) = file::sizes(&self.path);
-        let files = Files { page: self.page_size()?, frames: frames.max(told), log, ..Files::default() };
-        let Some(bytes) = log::next_cut(&files) else { return Ok(false) };
-        if self.data_version()? == version {
-            log::cut(&file::log(&self.path), bytes)?;
+        let files = Files { page: self.page_size()?, frames, log, ..Files::default() };
+        // Without a frame it may be begun anew in memory and not yet on the disk, where the old one is still valid.
+        let Some(bytes) = log::next_cut(&files).filter(|_| frames > 0) else { return Ok(false) };
+        // From here on nobody else writes, a shell of the operator's included; what one wrote before shows in the version.
+        self.db.busy_timeout(Duration::ZERO)?;
+        let begun = WriteTransaction::begin(&self.db);
+        self.db.busy_timeout(connection::BUSY_TIMEOUT)?;
+        match begun {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => return Ok(true),
+            Err(error) => return Err(error.into()),
+            Ok(tx) if self.data_version()? == version => {
+                log::cut(&file::log(&self.path), bytes)?;
+                drop(tx);
+            }
+            Ok(_) => return Ok(true),
         }
-        drop(tx);
         Ok(log::next_cut(&Files { log: bytes, ..files }).is_some())
     }
 
